@@ -1,0 +1,182 @@
+import type { ColumnType, Generated } from 'kysely'
+import type { DeploymentId, OrganizationId, ProviderKeyId, ProxyKeyId, RequestId } from '../ids.ts'
+
+/** The schema as queries see it; `migrations/` makes it. Times are `timestamptz`, read as `Date`. */
+export interface Database {
+  deployment: DeploymentTable
+  organization: OrganizationTable
+  change_counter: ChangeCounterTable
+  ring_key: RingKeyTable
+  ring_key_wrap: RingKeyWrapTable
+  provider_key: ProviderKeyTable
+  proxy_key: ProxyKeyTable
+  proxy_key_binding: ProxyKeyBindingTable
+  request: RequestTable
+  refusal: RefusalTable
+}
+
+/** A JSON column: parsed when read, a JSON text when written. */
+type Json<Value> = ColumnType<Value, string, string>
+
+/** One row: which deployment this database belongs to. Sealed data is bound to it. */
+export interface DeploymentTable {
+  id: DeploymentId
+  created_at: Date
+}
+
+export interface OrganizationTable {
+  id: OrganizationId
+  name: string
+  created_at: Date
+}
+
+/**
+ * One row, counted up in the transaction of every change that a cached snapshot could hide. Not a
+ * sequence: sequence numbers become visible out of order, a row's value does not.
+ */
+export interface ChangeCounterTable {
+  singleton: Generated<boolean>
+  value: ColumnType<bigint, bigint, bigint>
+}
+
+export const ringPurposes = ['secret', 'pepper', 'audit', 'webhook', 'session'] as const
+export type RingPurpose = (typeof ringPurposes)[number]
+
+/** One version of one of the vault's data keys. Its bytes stand, wrapped, in `ring_key_wrap`. */
+export interface RingKeyTable {
+  purpose: RingPurpose
+  version: number
+  state: 'pending' | 'active' | 'retired'
+  created_at: Date
+}
+
+/** A ring key sealed under one root key. `root_key_id` is a public fingerprint of that root key. */
+export interface RingKeyWrapTable {
+  purpose: RingPurpose
+  version: number
+  root_key_id: string
+  envelope: Buffer
+  created_at: Date
+}
+
+/** A provider's secret, sealed. Everything beside `envelope` that names its use is bound by the seal. */
+export interface ProviderKeyTable {
+  id: ProviderKeyId
+  organization_id: OrganizationId
+  name: string
+  provider: string
+  /** Canonical base URL with its version path, no trailing slash. */
+  base_url: string
+  envelope: Buffer
+  /** Counts the secrets this row has held; part of what the seal binds. */
+  secret_version: number
+  /** Counts every write of the row; updates compare it. */
+  revision: number
+  /** The last four characters, for recognition; null where the secret is too short to show any. */
+  masked_tail: string | null
+  created_at: Date
+  rotated_at: Date | null
+  last_used_at: Date | null
+}
+
+/** What a proxy key may do, as stored. */
+export interface StoredPolicy {
+  /** Exact names or `prefix*`; null allows every model. */
+  readonly models: readonly string[] | null
+  /** Exact paths or `prefix*`; null allows what the models' rule allows. */
+  readonly endpoints: readonly string[] | null
+  /** CIDR blocks; null allows every address. */
+  readonly allowIps: readonly string[] | null
+  /** How often a request may be sent again before its first byte, to each provider key. */
+  readonly retries: number
+}
+
+export interface ProxyKeyTable {
+  id: ProxyKeyId
+  organization_id: OrganizationId
+  name: string
+  description: string
+  tags: string[]
+  policy: Json<StoredPolicy>
+  status: 'active' | 'paused' | 'revoked'
+  expires_at: Date | null
+  /** HMAC of the token, compared before argon2 is thought of. */
+  fingerprint: Buffer
+  /** argon2id of the token's secret part. */
+  verifier: Buffer
+  verifier_salt: Buffer
+  /** The version of the pepper ring key under which fingerprint, verifier and MAC were made. */
+  pepper_version: number
+  /** The secret before the last rotation, while its grace lasts. */
+  previous_fingerprint: Buffer | null
+  previous_verifier: Buffer | null
+  previous_verifier_salt: Buffer | null
+  previous_pepper_version: number | null
+  previous_expires_at: Date | null
+  /** MAC over every column that decides who may do what. Whoever edits the row without the pepper is denied. */
+  row_mac: Buffer
+  row_mac_pepper_version: number
+  revision: number
+  created_at: Date
+  rotated_at: Date | null
+  revoked_at: Date | null
+  last_used_at: Date | null
+}
+
+/** Which provider keys a proxy key uses, in the order in which they are tried. */
+export interface ProxyKeyBindingTable {
+  proxy_key_id: ProxyKeyId
+  position: number
+  provider_key_id: ProviderKeyId
+}
+
+/** One row per proxied request of a known key. No foreign keys: a record outlives what it names. */
+export interface RequestTable {
+  id: RequestId
+  organization_id: OrganizationId
+  proxy_key_id: ProxyKeyId
+  proxy_key_name: string
+  provider_key_id: ProviderKeyId | null
+  provider: string | null
+  method: string
+  endpoint: string
+  model: string | null
+  response_model: string | null
+  status: number
+  /** The catalogue's code where the gateway refused or failed the request. */
+  code: string | null
+  attempts: number
+  input_tokens: bigint | null
+  cached_input_tokens: bigint | null
+  output_tokens: bigint | null
+  reasoning_tokens: bigint | null
+  input_audio_tokens: bigint | null
+  output_audio_tokens: bigint | null
+  /** Usage was expected and not seen; the tokens are unknown. */
+  usage_missing: boolean
+  streamed: boolean
+  disconnected: boolean
+  /** The provider broke off after its answer had begun. */
+  truncated: boolean
+  request_bytes: bigint
+  response_bytes: bigint
+  time_to_first_byte_ms: number | null
+  duration_ms: number
+  client_ip: string
+  user_id: string | null
+  session_id: string | null
+  properties: Json<Readonly<Record<string, string>>>
+  started_at: Date
+  /**
+   * The transaction that wrote the row, which Postgres fills in. Ids are minted when requests begin and
+   * rows are written when they end, so only this orders records such that a follower misses none.
+   */
+  recorded_in: Generated<string>
+}
+
+/** Refused requests whose key is not known: a count per code and minute, so a flood adds no rows. */
+export interface RefusalTable {
+  minute: Date
+  code: string
+  count: ColumnType<bigint, bigint, bigint>
+}
