@@ -1,0 +1,188 @@
+import { type Clock, type Database, errorFields, type Log } from '@latchkey/shared'
+import { type Kysely, sql, type Transaction } from 'kysely'
+import type { ChangeListener } from './change-listener.ts'
+
+/** The channel of NOTIFY. Its payload says what changed, for people who listen; nobody decides by it. */
+export const changeChannel = 'latchkey_change'
+
+/** What changed, as the payload says it. */
+export type ChangeKind = 'proxy-key' | 'provider-key' | 'keyring'
+
+/** Counts the change counter up in `trx`. Call it last: it locks one row that every change needs. */
+export type Bump = (what: ChangeKind) => Promise<void>
+
+export interface ChangeFeedOptions {
+  readonly db: Kysely<Database>
+  /** Undefined: changes of other processes are learned from the poll alone. */
+  readonly listener: ChangeListener | undefined
+  readonly clock: Clock
+  readonly log: Log
+  /** Milliseconds between two polls. */
+  readonly pollEveryMs?: number
+  /** Milliseconds after which a poll without an answer has failed. */
+  readonly pollDeadlineMs?: number
+  /** Milliseconds for which a snapshot is believed after the last successful poll. */
+  readonly trustForMs?: number
+}
+
+/** A moment by both clocks: the monotonic one can stand still in suspension, the wall clock can jump. */
+export interface Moment {
+  readonly monotonic: number
+  readonly wall: number
+}
+
+/**
+ * Knows whether anything changed that a cached snapshot could hide. `generation` moves at every change
+ * that this process has seen; a snapshot is as old as the generation noted **before** it was read.
+ */
+export class ChangeFeed {
+  readonly #options: Required<Omit<ChangeFeedOptions, 'listener'>>
+  readonly #listener: ChangeListener | undefined
+  #generation = 0
+  /** The counter as last read; null before the first poll. */
+  #value: bigint | null = null
+  #observed = 0
+  #lastSuccess: Moment | undefined
+  #lastAttemptFailed = false
+  #polling: Promise<void> | undefined
+  #pollAgain = false
+  #timer: NodeJS.Timeout | undefined
+  #subscription: { close(): Promise<void> } | undefined
+  #closed = false
+
+  constructor(options: ChangeFeedOptions) {
+    this.#options = { pollEveryMs: 2000, pollDeadlineMs: 1500, trustForMs: 8000, ...options }
+    this.#listener = options.listener
+  }
+
+  /** Reads the counter, then keeps polling and listening. Throws if the first read fails. */
+  async start(): Promise<void> {
+    await this.#readCounter()
+    this.#timer = setInterval(() => void this.poll(), this.#options.pollEveryMs)
+    this.#timer.unref()
+    this.#subscription = this.#listener?.subscribe(changeChannel, () => void this.poll())
+  }
+
+  /** Moves at every change seen. Compare for equality only. */
+  get generation(): number {
+    return this.#generation
+  }
+
+  /** Whether a snapshot of this generation may be used without reading it again. */
+  get trusted(): boolean {
+    return this.#lastSuccess !== undefined && this.isWithin(this.#lastSuccess, this.#options.trustForMs)
+  }
+
+  /** Whether the last poll failed: reading a row would most likely fail too, and slowly. */
+  get away(): boolean {
+    return this.#lastAttemptFailed
+  }
+
+  /** When the generation was last known to be the newest. */
+  get lastSuccess(): Moment | undefined {
+    return this.#lastSuccess
+  }
+
+  /** Now, by both clocks. */
+  moment(): Moment {
+    return { monotonic: this.#options.clock.monotonic(), wall: this.#options.clock.now() }
+  }
+
+  /** Whether `moment` is under `milliseconds` ago by both clocks, and not in the future. */
+  isWithin(moment: Moment, milliseconds: number): boolean {
+    const wall = this.#options.clock.now() - moment.wall
+    const monotonic = this.#options.clock.monotonic() - moment.monotonic
+    return wall >= 0 && wall < milliseconds && monotonic < milliseconds
+  }
+
+  /**
+   * A transaction whose `bump` tells every process. This one knows as soon as the commit is done, and not
+   * before: a snapshot read in between would otherwise pass for the newest.
+   */
+  async transact<Result>(work: (trx: Transaction<Database>, bump: Bump) => Promise<Result>): Promise<Result> {
+    let value: bigint | undefined
+    const run = this.#options.db.transaction().execute((trx) =>
+      work(trx, async (what) => {
+        if (value !== undefined) return
+        const counter = await trx
+          .updateTable('change_counter')
+          .set((each) => ({ value: sql<bigint>`${each.ref('value')} + 1` }))
+          .returning('value')
+          .executeTakeFirstOrThrow()
+        value = counter.value
+        await sql`select pg_notify(${changeChannel}, ${what})`.execute(trx)
+      }),
+    )
+    try {
+      return await run
+    } finally {
+      // Also where the commit failed: its answer may have been lost after it was done.
+      if (value !== undefined) this.#observe(value)
+    }
+  }
+
+  /** Reads the counter now. At most one read is on its way; a call during it asks for one more after it. */
+  poll(): Promise<void> {
+    if (this.#closed) return Promise.resolve()
+    if (this.#polling !== undefined) {
+      this.#pollAgain = true
+      return this.#polling
+    }
+    this.#polling = this.#pollUntilQuiet().finally(() => {
+      this.#polling = undefined
+    })
+    return this.#polling
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    clearInterval(this.#timer)
+    await this.#subscription?.close()
+    await this.#polling
+  }
+
+  async #pollUntilQuiet(): Promise<void> {
+    do {
+      this.#pollAgain = false
+      try {
+        await this.#readCounter()
+        this.#lastAttemptFailed = false
+      } catch (error) {
+        if (!this.#lastAttemptFailed) this.#options.log.warn('changes.poll_failed', errorFields(error))
+        this.#lastAttemptFailed = true
+      }
+    } while (this.#pollAgain && !this.#closed)
+  }
+
+  async #readCounter(): Promise<void> {
+    const asked = this.moment()
+    const observed = this.#observed
+    const { value } = await this.#withDeadline(
+      this.#options.db.selectFrom('change_counter').select('value').executeTakeFirstOrThrow(),
+    )
+    // Any other value is a change, a lower one too: a promoted replica may have lost the newest ones.
+    if (this.#value !== null && value !== this.#value) this.#generation += 1
+    this.#value = value
+    // An own change may have been committed while this answer was on its way.
+    if (observed === this.#observed) this.#lastSuccess = asked
+  }
+
+  #observe(value: bigint): void {
+    this.#observed += 1
+    this.#generation += 1
+    // Nothing of others lies in between: the next poll need not take this change for a new one.
+    if (this.#value !== null && value === this.#value + 1n) this.#value = value
+  }
+
+  async #withDeadline<Result>(work: Promise<Result>): Promise<Result> {
+    let timer: NodeJS.Timeout | undefined
+    const deadline = new Promise<never>((_resolve, reject) => {
+      timer = setTimeout(() => reject(new Error('no answer in time')), this.#options.pollDeadlineMs)
+    })
+    try {
+      return await Promise.race([work, deadline])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+}

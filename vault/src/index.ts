@@ -1,0 +1,37 @@
+export type { Argon2Limits } from './argon2.ts'
+export { type AssociatedData, associatedData, none, type Place } from './associated-data.ts'
+export { canonicalBaseUrl } from './base-url.ts'
+export { type ChangeListener, postgresListener } from './change-listener.ts'
+export type { Bump, ChangeFeed, ChangeKind } from './changes.ts'
+export type { DamagedRow, DamageReport } from './damage.ts'
+export type { RingKeyStatus } from './keyring.ts'
+export { openPolicy, type Policy, type PolicyParse, parsePolicy } from './policy.ts'
+export type { Principal } from './principal.ts'
+export type {
+  Added,
+  AddProviderKey,
+  Found,
+  ProviderKey,
+  ProviderKeys,
+  Removed,
+  SecretRotated,
+} from './provider-keys.ts'
+export { type MintedToken, TokenFormat, type TokenParse, type TokenType } from './proxy-key.ts'
+export type { ListProxyKeys, ProxyKeyPage } from './proxy-key-list.ts'
+export type { ProxyKey } from './proxy-key-view.ts'
+export {
+  type Changed,
+  type Created,
+  type CreateProxyKey,
+  defaultGraceMs,
+  type ProxyKeys,
+  type Rotated,
+  type RotateProxyKey,
+  type Shown,
+  type Unchangeable,
+} from './proxy-keys.ts'
+export type { RootKeySource } from './root-key.ts'
+export type { KeyringRotation, RootRotation } from './rotation.ts'
+export type { BoundProviderKey, OpenedProviderKey, SealedProviderKey } from './sealed-provider-key.ts'
+export { openVault, type Vault, type VaultOptions, type VaultStatus } from './vault.ts'
+export type { RefusalReason, Verification, Verifier } from './verification.ts'

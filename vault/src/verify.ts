@@ -1,0 +1,164 @@
+import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { errorFields, LatchkeyError, type ProxyKeyId, type Secret } from '@latchkey/shared'
+import type { Argon2Guard } from './argon2.ts'
+import { type MatchedCredential, matchCredential, matchNothing } from './credential.ts'
+import { principalOf } from './principal.ts'
+import type { TokenFormat } from './proxy-key.ts'
+import { ProxyKeyReader, type Reading } from './proxy-key-reader.ts'
+import { isAuthentic } from './row-mac.ts'
+import type { Snapshot, Snapshots } from './snapshots.ts'
+import type { VaultParts } from './vault-parts.ts'
+import { refused, type Verification, type Verifier } from './verification.ts'
+
+/** A token whose form and checksum are right. */
+interface WellFormed {
+  readonly text: string
+  readonly id: ProxyKeyId
+  readonly secret: Secret
+  /** HMAC of the whole token under a key of this process: what the caches know it by. */
+  readonly name: string
+}
+
+type Judgement =
+  | { readonly kind: 'final'; readonly verification: Verification }
+  /** Something changed since the row was read: read it again. */
+  | { readonly kind: 'overtaken'; readonly verification: Verification }
+
+type Acceptance =
+  | { readonly kind: 'accepted' }
+  | { readonly kind: 'refused' }
+  | { readonly kind: 'overloaded' }
+
+// After so many reads that were overtaken by changes, the last one's answer is given and not kept.
+const mostReads = 5
+
+/**
+ * Verifies tokens, cheapest first, so that nobody outside can make us run argon2: form and checksum; then
+ * the snapshot; then the row's MAC and the token's fingerprint; and argon2 only for a right token.
+ */
+export class TokenVerifier implements Verifier {
+  readonly #parts: VaultParts
+  readonly #tokens: TokenFormat
+  readonly #argon2: Argon2Guard
+  readonly #reader: ProxyKeyReader
+  readonly #snapshots: Snapshots
+  readonly #nameKey: KeyObject
+  readonly #flights = new Map<string, Promise<Verification>>()
+
+  constructor(parts: VaultParts, tokens: TokenFormat, argon2: Argon2Guard, snapshots: Snapshots) {
+    this.#parts = parts
+    this.#tokens = tokens
+    this.#argon2 = argon2
+    this.#snapshots = snapshots
+    this.#reader = new ProxyKeyReader(parts.db, parts.changes)
+    this.#nameKey = createSecretKey(parts.random(32))
+  }
+
+  lookup(token: string): Verification | undefined {
+    const parsed = this.#parse(token)
+    return 'kind' in parsed ? parsed : this.#warm(parsed)
+  }
+
+  async verify(token: string): Promise<Verification> {
+    const parsed = this.#parse(token)
+    if ('kind' in parsed) return parsed
+    const warm = this.#warm(parsed)
+    if (warm !== undefined) return warm
+    const shared = this.#flights.get(parsed.name)
+    if (shared !== undefined) return shared
+    const flight = this.#cold(parsed).finally(() => this.#flights.delete(parsed.name))
+    this.#flights.set(parsed.name, flight)
+    return flight
+  }
+
+  #parse(token: string): WellFormed | Verification {
+    const parsed = this.#tokens.parse(token, 'proxy')
+    if (parsed.kind !== 'ok') return refused(parsed.kind)
+    if (this.#parts.keyring.sealed) return { kind: 'sealed' }
+    const name = createHmac('sha256', this.#nameKey).update(token).digest('base64')
+    return { text: token, id: parsed.id, secret: parsed.secret, name }
+  }
+
+  #warm({ name }: WellFormed): Verification | undefined {
+    return this.#snapshots.fresh(name) ?? (this.#parts.changes.away ? this.#snapshots.stale(name) : undefined)
+  }
+
+  async #cold(token: WellFormed): Promise<Verification> {
+    // Asking a database that does not answer would only make the client wait for the same answer.
+    if (this.#parts.changes.away) return { kind: 'unavailable' }
+    try {
+      for (let reads = 1; ; reads++) {
+        const result = await this.#reader.read(token.id)
+        if (result.kind === 'overloaded') return result
+        const judgement = await this.#judge(token, result.reading)
+        if (judgement.kind === 'final' || reads === mostReads) return judgement.verification
+      }
+    } catch (error) {
+      if (error instanceof LatchkeyError && error.code === 'vault_sealed') return { kind: 'sealed' }
+      this.#parts.log.warn('proxy_key.read_failed', errorFields(error))
+      return this.#snapshots.stale(token.name) ?? { kind: 'unavailable' }
+    }
+  }
+
+  async #judge(token: WellFormed, reading: Reading): Promise<Judgement> {
+    const { keyring, deploymentId, clock, log } = this.#parts
+    const { stored } = reading
+    if (stored === undefined) {
+      matchNothing(keyring, token.text)
+      return this.#refuse(token, reading, 'unknown')
+    }
+    const { row } = stored
+    if (!isAuthentic(keyring, deploymentId, row)) {
+      log.error('proxy_key.tampered', { keyId: row.id })
+      return this.#refuse(token, reading, 'tampered')
+    }
+    const credential = matchCredential(keyring, row, token.text, clock.now())
+    if (credential === undefined) return this.#refuse(token, reading, 'unknown')
+    const principal = principalOf(deploymentId, stored)
+    if (principal === undefined) return this.#refuse(token, reading, 'tampered')
+
+    // A key that is paused, revoked or expired is refused whatever argon2 would say: the fingerprint of
+    // 256 random bits has matched, and that is enough to tell its holder why.
+    const usable =
+      row.status === 'active' && (principal.expiresAt === null || principal.expiresAt > clock.now())
+    if (usable) {
+      const accepted = await this.#accept(token, credential)
+      if (accepted.kind === 'overloaded') return { kind: 'final', verification: accepted }
+      if (accepted.kind === 'refused') {
+        log.error('proxy_key.tampered', { keyId: row.id })
+        return this.#refuse(token, reading, 'tampered')
+      }
+    }
+    const { generation, began } = reading
+    const verification: Verification = Object.freeze({ kind: 'verified', principal })
+    return this.#keep(token, { verification, generation, began, proven: usable, endsAt: credential.endsAt })
+  }
+
+  /** Whether argon2 accepts the token for this verifier: remembered, so that a change costs no run per key. */
+  async #accept(token: WellFormed, credential: MatchedCredential): Promise<Acceptance> {
+    const verifier = `${token.name} ${credential.verifier.toString('base64')}`
+    if (this.#snapshots.isAccepted(verifier)) return { kind: 'accepted' }
+    const pepper = this.#parts.keyring.pepper(credential.pepperVersion)
+    if (pepper === undefined) return { kind: 'refused' }
+    const { secret } = token
+    const derived = await this.#argon2.derive(verifier, { secret, salt: credential.salt, pepper })
+    if (derived.kind === 'overloaded') return derived
+    const { tag } = derived
+    if (tag.length !== credential.verifier.length || !timingSafeEqual(tag, credential.verifier))
+      return { kind: 'refused' }
+    this.#snapshots.accept(verifier)
+    return { kind: 'accepted' }
+  }
+
+  #refuse(token: WellFormed, reading: Reading, reason: 'unknown' | 'tampered'): Judgement {
+    const verification = refused(reason)
+    this.#snapshots.refuse(token.name, verification, reading.generation)
+    return { kind: 'final', verification }
+  }
+
+  #keep(token: WellFormed, snapshot: Snapshot): Judgement {
+    // While we waited for argon2 the key may have been revoked: that must not be put back.
+    const kept = this.#snapshots.keep(token.name, snapshot)
+    return { kind: kept ? 'final' : 'overtaken', verification: snapshot.verification }
+  }
+}
