@@ -68,6 +68,13 @@ export const catalogue = {
   permission_denied: fault(both, 403, 'permission_error', false, 'This is not permitted.'),
   invalid_json: fault(both, 400, 'invalid_request_error', false, 'The body is not valid JSON.'),
   invalid_request: fault(both, 400, 'invalid_request_error', false, 'The request is not valid.'),
+  unpriced_model: fault(
+    data,
+    400,
+    'invalid_request_error',
+    false,
+    'No price is known for this model, and this API key has a budget.',
+  ),
   unsupported_parameter: fault(
     data,
     400,

@@ -10,6 +10,12 @@ export type ProviderKeyId = Branded<'ProviderKeyId'>
 export type ProxyKeyId = Branded<'ProxyKeyId'>
 export type RequestId = Branded<'RequestId'>
 export type DeploymentId = Branded<'DeploymentId'>
+export type GroupId = Branded<'GroupId'>
+export type BudgetId = Branded<'BudgetId'>
+/** Minted by the process that asks for the lease, so that it can ask again when a reply is lost. */
+export type LeaseId = Branded<'LeaseId'>
+/** One run of one process, from its first heartbeat until it ends or is taken for dead. */
+export type EpochId = Branded<'EpochId'>
 
 const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 

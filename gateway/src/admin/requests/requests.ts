@@ -1,0 +1,106 @@
+import {
+  type Database,
+  isUuid,
+  LatchkeyError,
+  type OrganizationId,
+  type ProxyKeyId,
+  type RequestsQuery,
+  type RequestsWire,
+  type RequestWire,
+} from '@latchkey/shared'
+import type { Kysely } from 'kysely'
+import { decodeCursor, encodeCursor } from '../cursor.ts'
+import { parseProxyKeyId } from '../proxy-key-id.ts'
+import {
+  latestRequests,
+  type RecordingPlace,
+  type RequestRow,
+  requestsWrittenAfter,
+  settledTransaction,
+} from './queries.ts'
+
+/** Sorts before every id: a place at the very beginning of a transaction. */
+const beforeEveryId = '00000000-0000-0000-0000-000000000000'
+
+/** The latest records, or those written since the cursor `after`, with the cursor to go on from. */
+export async function listRequests(
+  database: Kysely<Database>,
+  organizationId: OrganizationId,
+  query: RequestsQuery,
+): Promise<RequestsWire> {
+  const filter = { organizationId, keyId: query.key === undefined ? undefined : readKeyId(query.key) }
+  // Asked before the records are: what is written in between is then given again rather than never.
+  const settled = await settledTransaction(database)
+  const end = { transaction: settled, id: beforeEveryId }
+  if (query.after === undefined) {
+    const rows = await latestRequests(database, filter, query.limit)
+    return { data: rows.reverse().map(toWire), cursor: encodePlace(end) }
+  }
+  const rows = await requestsWrittenAfter(database, filter, decodePlace(query.after), settled, query.limit)
+  const last = rows.at(-1)
+  const place =
+    last !== undefined && rows.length === query.limit ? { transaction: last.recorded_in, id: last.id } : end
+  return { data: rows.map(toWire), cursor: encodePlace(place) }
+}
+
+function readKeyId(text: string): ProxyKeyId {
+  const id = parseProxyKeyId(text)
+  if (id !== null) return id
+  throw new LatchkeyError('invalid_request', { message: 'key must be the id of a proxy key.', param: 'key' })
+}
+
+function encodePlace(place: RecordingPlace): string {
+  return encodeCursor([place.transaction, place.id])
+}
+
+function decodePlace(cursor: string): RecordingPlace {
+  const [transaction = '', id = ''] = decodeCursor(cursor, 2, 'after')
+  if (!/^[0-9]{1,19}$/.test(transaction) || !isUuid(id)) {
+    throw new LatchkeyError('invalid_request', {
+      message: 'after must be a cursor of an earlier answer.',
+      param: 'after',
+    })
+  }
+  return { transaction, id }
+}
+
+function toWire(row: RequestRow): RequestWire {
+  return {
+    id: row.id,
+    keyId: row.proxy_key_id,
+    keyName: row.proxy_key_name,
+    providerKeyId: row.provider_key_id,
+    provider: row.provider,
+    method: row.method,
+    endpoint: row.endpoint,
+    model: row.model,
+    responseModel: row.response_model,
+    status: row.status,
+    code: row.code,
+    attempts: row.attempts,
+    inputTokens: toCount(row.input_tokens),
+    cachedInputTokens: toCount(row.cached_input_tokens),
+    outputTokens: toCount(row.output_tokens),
+    reasoningTokens: toCount(row.reasoning_tokens),
+    inputAudioTokens: toCount(row.input_audio_tokens),
+    outputAudioTokens: toCount(row.output_audio_tokens),
+    usageMissing: row.usage_missing,
+    streamed: row.streamed,
+    disconnected: row.disconnected,
+    truncated: row.truncated,
+    requestBytes: Number(row.request_bytes),
+    responseBytes: Number(row.response_bytes),
+    timeToFirstByteMs: row.time_to_first_byte_ms,
+    durationMs: row.duration_ms,
+    clientIp: row.client_ip,
+    userId: row.user_id,
+    sessionId: row.session_id,
+    properties: row.properties,
+    startedAt: row.started_at.toISOString(),
+  }
+}
+
+/** Token and byte counts are far below 2^53, where numbers stop being exact. */
+function toCount(count: bigint | null): number | null {
+  return count === null ? null : Number(count)
+}

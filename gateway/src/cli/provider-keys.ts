@@ -1,0 +1,166 @@
+import {
+  type AddProviderKeyWire,
+  type ProviderKeyWire,
+  type ProviderName,
+  providerKeyPageWire,
+  providerKeyTestWire,
+  providerKeyWire,
+  providerNames,
+  removedProviderKeyWire,
+} from '@latchkey/shared'
+import { type Command, Option } from 'commander'
+import { counted } from './counted.ts'
+import { everyPage } from './every-page.ts'
+import { exitCode } from './exit-code.ts'
+import { readSecret } from './secret-input.ts'
+import { connect, type Surroundings } from './surroundings.ts'
+import { table } from './table.ts'
+import { relativeTime } from './times.ts'
+
+interface AddOptions {
+  readonly provider: ProviderName
+  readonly baseUrl?: string
+  readonly secretFile?: string
+  readonly json?: true
+}
+
+/** `latchkey provider-keys …`: the secrets of providers, in the vault. */
+export function addProviderKeyCommands(program: Command, surroundings: Surroundings): void {
+  const { terminal, clock } = surroundings
+  const group = program
+    .command('provider-keys')
+    .description('store, list, rotate, test and remove provider keys')
+
+  group
+    .command('add')
+    .description('store a provider key; its secret comes from standard input, a file or a prompt')
+    .argument('<name>', 'what you call it')
+    .addOption(
+      new Option('--provider <provider>', 'whose key it is').choices(providerNames).makeOptionMandatory(),
+    )
+    .option('--base-url <url>', 'where its API is, with the version path (default: the provider’s own)')
+    .option('--secret-file <file>', 'read the secret from a file')
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  echo "$OPENAI_API_KEY" | latchkey provider-keys add openai-main --provider openai
+  latchkey provider-keys add local --provider openai-compatible --base-url http://127.0.0.1:11434/v1
+  latchkey provider-keys add try --provider simulator     (no account and no secret needed)`,
+    )
+    .action(async (name: string, options: AddOptions) => {
+      const client = connect(surroundings)
+      const body: AddProviderKeyWire = {
+        name,
+        provider: options.provider,
+        ...(options.baseUrl === undefined ? {} : { baseUrl: options.baseUrl }),
+        ...(options.provider === 'simulator'
+          ? {}
+          : {
+              secret: (await readSecret(`Secret of ${name}`, options.secretFile, terminal.streams)).reveal(),
+            }),
+      }
+      const key = await client.call({
+        method: 'POST',
+        path: '/api/provider-keys',
+        body,
+        answer: providerKeyWire,
+      })
+      if (options.json) terminal.json(key)
+      else terminal.line(`Stored ${key.name} (${key.provider}, ${key.baseUrl}) in the vault.`)
+    })
+
+  group
+    .command('list')
+    .description('list the provider keys; of their secrets, only the last characters')
+    .option('--json', 'print one JSON document')
+    .action(async (options: { readonly json?: true }) => {
+      const client = connect(surroundings)
+      const keys = await everyPage(client, '/api/provider-keys', {}, providerKeyPageWire)
+      if (options.json) terminal.json(keys)
+      else if (keys.length === 0)
+        terminal.note('No provider keys yet. Store one with: latchkey provider-keys add')
+      else terminal.line(listing(keys, clock.now()))
+    })
+
+  group
+    .command('rotate')
+    .description('replace the secret of a provider key; no proxy key changes')
+    .argument('<name>')
+    .option('--secret-file <file>', 'read the new secret from a file')
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', '\nExample:\n  latchkey provider-keys rotate openai-main < new-key.txt')
+    .action(async (name: string, options: { readonly secretFile?: string; readonly json?: true }) => {
+      const client = connect(surroundings)
+      const secret = await readSecret(`New secret of ${name}`, options.secretFile, terminal.streams)
+      const key = await client.call({
+        method: 'POST',
+        path: `${pathOf(name)}/rotate`,
+        body: { secret: secret.reveal() },
+        answer: providerKeyWire,
+      })
+      if (options.json) terminal.json(key)
+      else terminal.line(`${key.name} has its new secret. Proxy keys go on working as they are.`)
+    })
+
+  group
+    .command('remove')
+    .description('remove a provider key; refused while proxy keys are bound to it')
+    .argument('<name>')
+    .option('--revoke-keys', 'revoke the proxy keys that are bound to it')
+    .option('--json', 'print one JSON document')
+    .action(async (name: string, options: { readonly revokeKeys?: true; readonly json?: true }) => {
+      const removed = await connect(surroundings).call({
+        method: 'DELETE',
+        path: pathOf(name),
+        query: { revokeKeys: options.revokeKeys },
+        answer: removedProviderKeyWire,
+      })
+      if (options.json) terminal.json(removed)
+      else
+        terminal.line(
+          `Removed ${removed.name}, and revoked ${counted(removed.revokedKeys.length, 'proxy key')} with it.`,
+        )
+    })
+
+  group
+    .command('test')
+    .description('send the provider one request that costs nothing, and say what became of it')
+    .argument('<name>')
+    .option('--json', 'print one JSON document')
+    .action(async (name: string, options: { readonly json?: true }) => {
+      const outcome = await connect(surroundings).call({
+        method: 'POST',
+        path: `${pathOf(name)}/test`,
+        answer: providerKeyTestWire,
+      })
+      const accepted = outcome.kind === 'reachable' && outcome.status < 400
+      if (!accepted) terminal.exitCode = exitCode.failure
+      if (options.json) return terminal.json(outcome)
+      if (outcome.kind === 'unreachable')
+        return terminal.line(`${name}: ${outcome.message} (${outcome.code})`)
+      const verdict = accepted ? 'the provider accepts the key' : 'the provider refuses the key'
+      terminal.line(`${name}: ${verdict} (status ${outcome.status}, ${Math.round(outcome.durationMs)} ms)`)
+    })
+}
+
+function pathOf(name: string): string {
+  return `/api/provider-keys/${encodeURIComponent(name)}`
+}
+
+function listing(keys: readonly ProviderKeyWire[], now: number): string {
+  return table(
+    ['name', 'provider', 'base url', 'secret', 'proxy keys', 'created', 'rotated', 'last used'],
+    keys.map((key) => [
+      key.name,
+      key.provider,
+      key.baseUrl,
+      key.maskedTail === null ? null : `…${key.maskedTail}`,
+      key.boundKeys,
+      relativeTime(key.createdAt, now),
+      relativeTime(key.rotatedAt, now),
+      relativeTime(key.lastUsedAt, now),
+    ]),
+  )
+}

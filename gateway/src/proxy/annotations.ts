@@ -1,0 +1,50 @@
+/** What a client says about a request for the books: whose, in which session, with which properties. */
+export interface Annotations {
+  readonly userId: string | null
+  readonly sessionId: string | null
+  readonly properties: Readonly<Record<string, string>>
+}
+
+const longestValue = 256
+const mostProperties = 32
+const none: Annotations = Object.freeze({ userId: null, sessionId: null, properties: Object.freeze({}) })
+
+/**
+ * Reads `latchkey-user-id`, `latchkey-session-id` and `latchkey-property-<name>`, or the names of
+ * the same under `helicone-`. Values are cut at 256 characters, properties at 32.
+ */
+export function readAnnotations(rawHeaders: readonly string[]): Annotations {
+  let userId: string | null = null
+  let sessionId: string | null = null
+  let properties: Map<string, string> | null = null
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
+    const name = (rawHeaders[index] ?? '').toLowerCase()
+    const key = ownName(name)
+    if (key === null) continue
+    const value = storable(rawHeaders[index + 1] ?? '')
+    if (key === 'user-id') userId = value
+    else if (key === 'session-id') sessionId = value
+    else if (key.startsWith('property-') && key.length > 'property-'.length) {
+      properties ??= new Map()
+      if (properties.size < mostProperties) properties.set(key.slice('property-'.length, longestValue), value)
+    }
+  }
+  if (userId === null && sessionId === null && properties === null) return none
+  return {
+    userId,
+    sessionId,
+    properties: properties === null ? none.properties : Object.fromEntries(properties),
+  }
+}
+
+/** The part of a header's name behind `latchkey-` or `helicone-`, or null. */
+function ownName(lowerCaseName: string): string | null {
+  if (lowerCaseName.startsWith('latchkey-')) return lowerCaseName.slice('latchkey-'.length)
+  if (lowerCaseName.startsWith('helicone-')) return lowerCaseName.slice('helicone-'.length)
+  return null
+}
+
+/** `text` as a database can keep it: no NUL, no lone surrogates, 256 characters at most. */
+export function storable(text: string): string {
+  return text.slice(0, longestValue).replaceAll('\0', '').toWellFormed()
+}

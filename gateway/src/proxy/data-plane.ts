@@ -1,0 +1,76 @@
+import { createServer, type Server } from 'node:http'
+import type { Socket } from 'node:net'
+import { getRequestListener, type HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
+import { catalogue, type ErrorCode } from '@latchkey/shared'
+import { Hono } from 'hono'
+import { openai } from '../providers/openai/openai.ts'
+import { type ProxyPorts, proxy } from './pipeline.ts'
+
+/** Whether requests can be served, and if not, why. */
+export type Readiness = 'ready' | 'starting' | 'sealed' | 'draining'
+
+const headersTimeoutMs = 60_000
+/** Longer than load balancers keep idle connections, so that they close first and no request is lost. */
+const keepAliveTimeoutMs = 75_000
+
+/**
+ * The server that applications talk to. Every route is here: health, and all else through the proxy,
+ * which works on Node's own request and response. `requestTimeoutMs` bounds the receipt of a request.
+ */
+export function createDataPlane(
+  ports: ProxyPorts,
+  readiness: () => Readiness,
+  requestTimeoutMs: number,
+): Server {
+  const app = new Hono<{ Bindings: HttpBindings }>()
+  app.get('/livez', (c) => c.json({ status: 'live' }))
+  app.get('/readyz', (c) => {
+    const status = readiness()
+    return c.json({ status }, status === 'ready' ? 200 : 503)
+  })
+  app.all('*', (c) => {
+    // It ends by itself and never rejects; Hono's answer only says that there is nothing left to send.
+    void proxy(ports, c.env.incoming, c.env.outgoing)
+    return RESPONSE_ALREADY_SENT
+  })
+  const listener = getRequestListener(app.fetch, {
+    overrideGlobalObjects: false,
+    autoCleanupIncoming: false,
+    errorHandler: answerUnroutable,
+  })
+  const server = createServer({
+    requestTimeout: requestTimeoutMs,
+    headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+    keepAliveTimeout: keepAliveTimeoutMs,
+    // Node would answer a request without `Host` by itself, in no shape of ours.
+    requireHostHeader: false,
+  })
+  server.on('request', listener)
+  // Without this, Node would ask for the body before anybody has looked at the key.
+  server.on('checkContinue', listener)
+  server.on('clientError', answerClientError)
+  return server
+}
+
+/** Answers a request whose target or `Host` makes no URL, so that it reaches no route, in the same shape as all other errors. */
+function answerUnroutable(): Response {
+  const { status, type, message } = catalogue.invalid_request
+  const body = openai.errorBody({ message, type, code: 'invalid_request', param: null })
+  return new Response(body, { status, headers: { 'content-type': 'application/json' } })
+}
+
+/** Answers bytes that are no HTTP request, which reach no route, in the same shape as all other errors. */
+function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable || error.code === 'ECONNRESET') {
+    socket.destroy()
+    return
+  }
+  const code: ErrorCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_request'
+  const { status, type, message } = catalogue[code]
+  const body = openai.errorBody({ message, type, code, param: null })
+  socket.end(
+    `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : 'Bad Request'}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}

@@ -1,0 +1,110 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Cidr } from '@latchkey/shared'
+import type { Verifier } from '@latchkey/vault'
+import { openai } from '../providers/openai/openai.ts'
+import { findProvider } from '../providers/registry.ts'
+import { admit } from './admit.ts'
+import { answerRefusal } from './answer-refusal.ts'
+import { authenticate } from './authenticate.ts'
+import { authorize } from './authorize.ts'
+import { clientAddress } from './client-address.ts'
+import { corsHeaders, preflightHeaders } from './cors.ts'
+import {
+  arrive,
+  type Exchange,
+  type ExchangePorts,
+  failInside,
+  refuseKnown,
+  refuseUnknown,
+} from './exchange.ts'
+import type { InFlight } from './in-flight.ts'
+import { linger } from './linger.ts'
+import { type ReadLimits, readAsk } from './read.ts'
+import { refuse } from './refusal.ts'
+import { type SendPorts, send } from './send.ts'
+import { settledRecord } from './settle.ts'
+import { parseTarget, type Target } from './target.ts'
+import { isLoop } from './via.ts'
+
+export interface ProxyPorts extends SendPorts, ExchangePorts {
+  readonly verifier: Verifier
+  readonly read: ReadLimits
+  readonly inFlight: InFlight
+  readonly trustedProxies: readonly Cidr[]
+  readonly corsOrigins: readonly string[]
+}
+
+/** Serves one request to its end, books included. Never throws: what fails inside is a 500 and a log line. */
+export async function proxy(
+  ports: ProxyPorts,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const peer = incoming.socket.remoteAddress ?? ''
+  const clientIp = clientAddress(
+    peer,
+    String(incoming.headers['x-forwarded-for'] ?? ''),
+    ports.trustedProxies,
+  )
+  const target = parseTarget(incoming.url ?? '')
+  const arrival = arrive(ports, incoming, target, clientIp)
+  const named = target.kind === 'target' && target.provider !== null ? findProvider(target.provider) : null
+  const cors = corsHeaders(incoming, ports.corsOrigins)
+  const ownHeaders = ['latchkey-request-id', arrival.requestId, ...cors]
+  const exchange: Exchange = { arrival, incoming, outgoing, provider: named ?? openai, ownHeaders }
+  ports.inFlight.add(outgoing)
+  // A write that a leaving client crosses is reported here; `close` says all there is to know about it.
+  outgoing.on('error', () => {})
+  try {
+    const preflight = preflightHeaders(incoming, ports.corsOrigins)
+    if (preflight !== null) outgoing.writeHead(204, [...preflight]).end()
+    else if (ports.inFlight.draining) refuseUnknown(ports, exchange, refuse('draining'))
+    else if (isLoop(incoming.headers.via ?? null, ports.viaName))
+      refuseUnknown(ports, exchange, refuse('loop_detected'))
+    else if (target.kind === 'refused') refuseUnknown(ports, exchange, target)
+    else await stages(ports, exchange, target)
+  } catch (error) {
+    failInside(ports, exchange, error)
+  } finally {
+    // What its client has not read yet is still on its way.
+    if (outgoing.writableFinished || outgoing.destroyed) ports.inFlight.remove(outgoing)
+    else outgoing.once('close', () => ports.inFlight.remove(outgoing))
+  }
+}
+
+/** One direction: each stage takes what the one before it gave. A refusal leaves where it arises. */
+async function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
+  const { arrival, incoming, outgoing, ownHeaders } = exchange
+  const authenticating = authenticate(ports.verifier, incoming.rawHeaders)
+  const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
+  if (authenticated.kind === 'refused') return refuseUnknown(ports, exchange, authenticated)
+  const { principal } = authenticated
+
+  const grant = authorize(principal, arrival.method, target, arrival.clientIp, arrival.startedAt)
+  if (grant.kind === 'refused') return refuseKnown(ports, exchange, principal, null, grant)
+
+  const ask = await readAsk(grant, incoming, outgoing, ports.read)
+  if (ask === null || ask.kind === 'refused') return refuseKnown(ports, exchange, principal, null, ask)
+
+  const admission = admit(ports.recorder)
+  if (admission.kind === 'refused') {
+    ports.read.buffered.give(ask.bufferedBytes)
+    return refuseKnown(ports, exchange, principal, ask, admission)
+  }
+  const sending = {
+    requestId: arrival.requestId,
+    grant,
+    ask,
+    method: arrival.method,
+    rawHeaders: incoming.rawHeaders,
+    outgoing,
+    ownHeaders,
+  }
+  const sent = await send(ports, sending)
+  ports.read.buffered.give(ask.bufferedBytes)
+  if (sent.kind === 'failed')
+    answerRefusal(incoming, outgoing, sent.candidate.provider, sent.refusal, ownHeaders)
+  ports.recorder.record(settledRecord(arrival, principal, ask, sent, ports.clock.monotonic()))
+  // An answer may come before the upload that it is about has ended.
+  if (sent.kind === 'answered') linger(incoming)
+}

@@ -1,0 +1,201 @@
+import type { ServerResponse } from 'node:http'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { type Clock, errorFields, type Log, type RandomBytes } from '@latchkey/shared'
+import type { BoundProviderKey, OpenedProviderKey } from '@latchkey/vault'
+import type { Dispatcher } from 'undici'
+import type { Upstreams } from '../upstream/upstreams.ts'
+import type { Candidate, Grant } from './authorize.ts'
+import type { Ask } from './read.ts'
+import { type Refusal, refuse } from './refusal.ts'
+import { type Answer, type AttemptEnd, Relay } from './relay.ts'
+import { forwardedHeaders } from './request-headers.ts'
+import { type Failure, RetryPlan, retryAfterMs } from './retry.ts'
+import { Upload, UploadRefused } from './upload.ts'
+import { appendVia } from './via.ts'
+
+/** What sending asks of the vault: to open a provider key, in process and without waiting. */
+export interface ProviderKeyOpener {
+  openProviderKey(key: BoundProviderKey): OpenedProviderKey
+}
+
+export interface SendPorts {
+  readonly vault: ProviderKeyOpener
+  readonly upstreams: Upstreams
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly log: Log
+  readonly viaName: string
+  readonly totalTimeoutMs: number
+}
+
+/** The request as it is sent: who may carry it, what it asks, and the client's connection. */
+export interface Sending {
+  readonly requestId: string
+  readonly grant: Grant
+  readonly ask: Ask
+  readonly method: string
+  readonly rawHeaders: readonly string[]
+  readonly outgoing: ServerResponse
+  readonly ownHeaders: readonly string[]
+}
+
+/** How a request ended at the provider. After `answered` the client has its answer; `failed` still needs one. */
+export type Sent = { readonly attempts: number; readonly candidate: Candidate } & (
+  | { readonly kind: 'answered'; readonly answer: Answer }
+  | { readonly kind: 'failed'; readonly refusal: Refusal }
+  | { readonly kind: 'disconnected' }
+)
+
+const totalTimeout = new Error('the total timeout has passed')
+
+/**
+ * Sends to the first provider key of the grant, and on to the next attempt while nothing has reached
+ * the client and the policy allows it. Resolves when the answer has been relayed to its end, and
+ * never rejects: an admitted request must come to its record.
+ */
+export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
+  try {
+    return await attempts(ports, sending)
+  } catch (error) {
+    ports.log.error('request.failed', { requestId: sending.requestId, ...errorFields(error) })
+    return {
+      kind: 'failed',
+      refusal: refuse('internal_error'),
+      attempts: 1,
+      candidate: sending.grant.candidates[0],
+    }
+  }
+}
+
+async function attempts(ports: SendPorts, sending: Sending): Promise<Sent> {
+  const { grant, ask } = sending
+  const plan = new RetryPlan(grant.candidates, grant.principal.policy.retries, ports.random)
+  const deadline = ports.clock.monotonic() + ports.totalTimeoutMs
+  let candidate = grant.candidates[0]
+  for (let count = 1; ; count++) {
+    const end = await attempt(ports, sending, candidate, plan, deadline)
+    if (end.kind === 'answered' || end.kind === 'disconnected') return { ...end, attempts: count, candidate }
+    if (end.kind === 'refused') return { kind: 'failed', refusal: end.refusal, attempts: count, candidate }
+    const failure = failureOf(end, ports.clock.now())
+    const next = failure === null || !repeatable(ask) ? null : plan.advance(failure)
+    logFailure(ports.log, sending, candidate, end, count)
+    if (next === null) return { kind: 'failed', refusal: refusalOf(end), attempts: count, candidate }
+    if (next.delayMs > 0) await sleep(Math.min(next.delayMs, Math.max(0, deadline - ports.clock.monotonic())))
+    if (sending.outgoing.destroyed) return { kind: 'disconnected', attempts: count, candidate }
+    candidate = next.candidate
+  }
+}
+
+type AttemptResult = AttemptEnd | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+function attempt(
+  ports: SendPorts,
+  sending: Sending,
+  candidate: Candidate,
+  plan: RetryPlan,
+  deadline: number,
+): Promise<AttemptResult> {
+  const { grant, ask, outgoing } = sending
+  const { provider, providerKey } = candidate
+  if (outgoing.destroyed) return Promise.resolve({ kind: 'disconnected' })
+  const opened = ports.vault.openProviderKey(providerKey)
+  if (opened.kind === 'sealed') return Promise.resolve({ kind: 'refused', refusal: refuse('vault_sealed') })
+  if (opened.kind === 'damaged') {
+    ports.log.error('provider_key.damaged', { requestId: sending.requestId, providerKeyId: providerKey.id })
+    return Promise.resolve({ kind: 'refused', refusal: refuse('internal_error') })
+  }
+  const upstream = ports.upstreams.at(providerKey.baseUrl)
+  const { flat, via } = forwardedHeaders(sending.rawHeaders, provider)
+  const length = ask.body instanceof Upload ? outgoing.req.headers['content-length'] : undefined
+  return new Promise((resolve) => {
+    const relay = new Relay(
+      {
+        outgoing,
+        provider,
+        endpoint: grant.endpoint,
+        path: grant.target.endpoint,
+        hideUsage: ask.hideUsage,
+        visibleModels: grant.principal.policy.models,
+        ownHeaders: sending.ownHeaders,
+        monotonic: () => ports.clock.monotonic(),
+        discards: (status, retryAfter) =>
+          RetryPlan.retryable(status) &&
+          repeatable(ask) &&
+          plan.peek({ kind: 'status', status, retryAfterMs: retryAfterMs(retryAfter, ports.clock.now()) }) !==
+            null,
+        brokenStream: {
+          message: 'The provider broke off in the middle of its answer.',
+          type: 'api_error',
+          code: 'upstream_unreachable',
+          param: null,
+        },
+      },
+      (end) => {
+        clearTimeout(total)
+        resolve(end)
+      },
+    )
+    const total = setTimeout(() => relay.abort(totalTimeout), Math.max(0, deadline - ports.clock.monotonic()))
+    upstream.pool.dispatch(
+      {
+        path: upstream.basePath + grant.target.upstreamPath,
+        // Any token is a method to node:http and to undici; the type only lists the usual ones.
+        method: sending.method as Dispatcher.HttpMethod,
+        headers: [
+          ...flat,
+          'accept-encoding',
+          'identity',
+          'via',
+          appendVia(via, ports.viaName),
+          ...(length === undefined ? [] : ['content-length', length]),
+          ...provider.credentialHeader(opened.secret),
+        ],
+        body: ask.body as Buffer | null,
+      },
+      relay,
+    )
+  })
+}
+
+/** A body that has begun to stream can't be sent twice. */
+function repeatable(ask: Ask): boolean {
+  return !(ask.body instanceof Upload && ask.body.started)
+}
+
+function failureOf(end: AttemptEnd, now: number): Failure | null {
+  if (end.kind === 'discarded')
+    return { kind: 'status', status: end.status, retryAfterMs: retryAfterMs(end.retryAfter, now) }
+  if (end.kind !== 'failed' || end.began || timedOut(end.error) || end.error instanceof UploadRefused)
+    return null
+  return { kind: 'connection' }
+}
+
+function timedOut(error: Error): boolean {
+  const code = 'code' in error ? error.code : null
+  return error === totalTimeout || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT'
+}
+
+function refusalOf(end: AttemptEnd): Refusal {
+  if (end.kind !== 'failed') return refuse('upstream_unreachable')
+  if (end.error instanceof UploadRefused) return end.error.refusal
+  const connectTimeout = 'code' in end.error && end.error.code === 'UND_ERR_CONNECT_TIMEOUT'
+  return refuse(timedOut(end.error) || connectTimeout ? 'upstream_timeout' : 'upstream_unreachable')
+}
+
+function logFailure(
+  log: Log,
+  { requestId }: Sending,
+  { providerKey }: Candidate,
+  end: AttemptEnd,
+  attempt: number,
+): void {
+  const status = end.kind === 'discarded' ? { status: end.status } : {}
+  const error = end.kind === 'failed' ? errorFields(end.error) : {}
+  log.warn('upstream.attempt_failed', {
+    requestId,
+    providerKeyId: providerKey.id,
+    attempt,
+    ...status,
+    ...error,
+  })
+}

@@ -1,0 +1,108 @@
+import type { RequestId } from '@latchkey/shared'
+import { catalogue } from '@latchkey/shared'
+import type { Principal } from '@latchkey/vault'
+import type { RequestRecord } from '../records/request-record.ts'
+import type { Annotations } from './annotations.ts'
+import { storable } from './annotations.ts'
+import type { Ask } from './read.ts'
+import type { Refusal } from './refusal.ts'
+import type { Sent } from './send.ts'
+import { Upload } from './upload.ts'
+
+/** What is known of a request from its first line on. Times in milliseconds. */
+export interface Arrival {
+  readonly requestId: RequestId
+  readonly method: string
+  /** From `/v1` on, without its query string; '' for a target that is refused, which has no record. */
+  readonly endpoint: string
+  readonly clientIp: string
+  readonly annotations: Annotations
+  /** Wall clock, for the record. */
+  readonly startedAt: number
+  /** Monotonic, for durations. */
+  readonly started: number
+}
+
+/** nginx's status for a client that left before it was answered. */
+const clientClosedRequest = 499
+
+/** The record of a request that was sent, whatever came of it. `ended` is monotonic. */
+export function settledRecord(
+  arrival: Arrival,
+  principal: Principal,
+  ask: Ask,
+  sent: Sent,
+  ended: number,
+): RequestRecord {
+  const answer = sent.kind === 'answered' ? sent.answer : null
+  const upload = ask.body instanceof Upload ? ask.body : null
+  return {
+    ...base(arrival, principal, ended),
+    providerKeyId: sent.candidate.providerKey.id,
+    provider: sent.candidate.provider.name,
+    model: stored(ask.model ?? upload?.model ?? null),
+    responseModel: stored(answer?.reading?.model ?? null),
+    status:
+      answer?.status ?? (sent.kind === 'failed' ? catalogue[sent.refusal.code].status : clientClosedRequest),
+    code: sent.kind === 'failed' ? sent.refusal.code : null,
+    attempts: sent.attempts,
+    usage: answer?.reading?.usage ?? null,
+    usageMissing: answer?.usageMissing ?? false,
+    streamed: answer?.streamed ?? ask.stream,
+    disconnected: answer?.disconnected ?? sent.kind === 'disconnected',
+    truncated: answer?.truncated ?? false,
+    requestBytes: upload?.bytes ?? ask.bufferedBytes,
+    responseBytes: answer?.bytes ?? 0,
+    timeToFirstByteMs:
+      answer === null || answer.firstByteAt === null ? null : answer.firstByteAt - arrival.started,
+  }
+}
+
+/** The record of a request that a stage refused, or whose client left (`refusal` null), before anything was sent. */
+export function unsentRecord(
+  arrival: Arrival,
+  principal: Principal,
+  ask: Ask | null,
+  refusal: Refusal | null,
+  ended: number,
+): RequestRecord {
+  return {
+    ...base(arrival, principal, ended),
+    providerKeyId: null,
+    provider: null,
+    model: stored(ask?.model ?? null),
+    responseModel: null,
+    status: refusal === null ? clientClosedRequest : catalogue[refusal.code].status,
+    code: refusal?.code ?? null,
+    attempts: 0,
+    usage: null,
+    usageMissing: false,
+    streamed: ask?.stream ?? false,
+    disconnected: refusal === null,
+    truncated: false,
+    requestBytes: ask?.bufferedBytes ?? 0,
+    responseBytes: 0,
+    timeToFirstByteMs: null,
+  }
+}
+
+function base(arrival: Arrival, principal: Principal, ended: number) {
+  return {
+    id: arrival.requestId,
+    organizationId: principal.organizationId,
+    keyId: principal.keyId,
+    keyName: principal.keyName,
+    method: arrival.method,
+    endpoint: stored(arrival.endpoint) ?? '',
+    durationMs: ended - arrival.started,
+    clientIp: arrival.clientIp,
+    userId: arrival.annotations.userId,
+    sessionId: arrival.annotations.sessionId,
+    properties: arrival.annotations.properties,
+    startedAt: arrival.startedAt,
+  }
+}
+
+function stored(text: string | null): string | null {
+  return text === null ? null : storable(text)
+}

@@ -1,0 +1,195 @@
+import { createServer, type Server } from 'node:http'
+import { join } from 'node:path'
+import { getRequestListener } from '@hono/node-server'
+import { type Clock, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
+import { openVault, type Vault } from '@latchkey/vault'
+import { createAdminApp } from '../admin/app.ts'
+import { ensureAdminToken } from '../admin/token.ts'
+import type { Config } from '../config.ts'
+import { BufferedBytes } from '../proxy/buffered-bytes.ts'
+import { createDataPlane, type Readiness } from '../proxy/data-plane.ts'
+import { InFlight } from '../proxy/in-flight.ts'
+import type { ProxyPorts } from '../proxy/pipeline.ts'
+import { viaName } from '../proxy/via.ts'
+import { QueueRecorder } from '../records/queue-recorder.ts'
+import { startSimulator } from '../simulator/simulator.ts'
+import { testProviderKey } from '../upstream/test-provider-key.ts'
+import { Upstreams } from '../upstream/upstreams.ts'
+import { version } from '../version.ts'
+import { removeAnnouncement, writeAnnouncement } from './announcement.ts'
+import { Closers } from './closers.ts'
+import { openEmbeddedStorage } from './embedded.ts'
+import { addFirstOpenAiKey } from './first-openai-key.ts'
+import { listen } from './listen.ts'
+import { warmUp } from './warm-up.ts'
+
+/** What a gateway takes from outside its configuration. */
+export interface Surroundings {
+  readonly clock: Clock
+  readonly random: RandomBytes
+  readonly log: Log
+}
+
+/** A gateway that serves. */
+export interface Gateway {
+  /** Origins, without a path. */
+  readonly dataUrl: string
+  readonly adminUrl: string
+  readonly vault: Vault
+  /** Lets running requests finish within the drain timeout, writes the records, stops the database. */
+  stop(): Promise<void>
+}
+
+/**
+ * Opens everything in the order in which it depends on each other and serves once all is warm. Throws
+ * a fault of the `start` plane; what had been opened is closed again, in reverse.
+ */
+export async function startGateway(config: Config, surroundings: Surroundings): Promise<Gateway> {
+  const closers = new Closers(surroundings.log)
+  try {
+    return await open(config, surroundings, closers)
+  } catch (error) {
+    await closers.closeAll()
+    throw error
+  }
+}
+
+async function open(
+  config: Config,
+  { clock, random, log }: Surroundings,
+  closers: Closers,
+): Promise<Gateway> {
+  const startedAt = clock.now()
+  const storage = await openEmbeddedStorage(config.dataDirectory, clock, log)
+  closers.add('storage', () => storage.close())
+  await migrate(storage.database.pool, migrations, { clock, log })
+
+  const vault = await openVault({
+    db: storage.database.kysely,
+    listener: storage.listener,
+    rootKey: config.rootKey,
+    clock,
+    random,
+    log,
+    prefix: config.keyPrefix,
+    staleForMs: config.snapshotMaxAgeMs,
+  })
+  closers.add('vault', () => vault.close())
+  await addFirstOpenAiKey(vault, config.firstOpenAiKey, log)
+
+  const simulatorSocket = join(storage.socketDirectory, 'sim.sock')
+  const simulator = await startSimulator({
+    listen: { socketPath: simulatorSocket },
+    settings: { requireKey: false },
+    clock,
+    random,
+    log,
+  })
+  closers.add('simulator', () => simulator.close())
+
+  const recorder = new QueueRecorder({
+    pool: storage.database.pool,
+    places: config.recordQueuePlaces,
+    clock,
+    log,
+  })
+  closers.add('recorder', () => recorder.close(clock.monotonic() + recordsDeadlineMs))
+
+  const inFlight = new InFlight()
+  const upstreams = new Upstreams({
+    allowed: config.allowUpstreamCidrs,
+    connections: config.upstreamConnections,
+    connectTimeoutMs: config.connectTimeoutMs,
+    headersTimeoutMs: config.headersTimeoutMs,
+    idleTimeoutMs: config.idleTimeoutMs,
+    simulatorSocket,
+  })
+  closers.add('upstreams', async () => {
+    await upstreams.close()
+    // Requests that were cut come to their records now, before the recorder closes.
+    await inFlight.drain(recordsDeadlineMs)
+  })
+
+  const ports: ProxyPorts = {
+    verifier: vault.verifier,
+    vault,
+    upstreams,
+    recorder,
+    clock,
+    random,
+    log,
+    viaName: viaName(vault.deploymentId),
+    totalTimeoutMs: config.totalTimeoutMs,
+    read: {
+      maxJsonBytes: config.maxJsonBytes,
+      idleTimeoutMs: config.idleTimeoutMs,
+      buffered: new BufferedBytes(config.maxBufferedBytes),
+    },
+    inFlight,
+    trustedProxies: config.trustedProxies,
+    corsOrigins: config.corsOrigins,
+  }
+  let warm = false
+  const readiness = (): Readiness =>
+    inFlight.draining ? 'draining' : vault.sealed ? 'sealed' : warm ? 'ready' : 'starting'
+
+  const dataPlane = createDataPlane(ports, readiness, config.totalTimeoutMs)
+  const dataUrl = await listen(dataPlane, config.host, config.port, 'LATCHKEY_HOST', 'LATCHKEY_PORT')
+  closers.add('data plane', () => closeServer(dataPlane))
+
+  const adminApp = createAdminApp({
+    vault,
+    database: storage.database.kysely,
+    adminToken: ensureAdminToken(config.dataDirectory, random, config.keyPrefix),
+    adminHost: config.adminHost,
+    log,
+    clock,
+    info: () => ({ version, pid: process.pid, startedAt, dataUrl, draining: inFlight.draining }),
+    testProviderKey: (key) => {
+      const opened = vault.openProviderKey(key)
+      return opened.kind === 'opened'
+        ? testProviderKey(upstreams, key, opened.secret, clock)
+        : Promise.resolve({
+            kind: 'unreachable',
+            code: opened.kind,
+            message: `The vault can't open this provider key: it is ${opened.kind}.`,
+          })
+    },
+  })
+  const adminPlane = createServer(getRequestListener(adminApp.fetch, { overrideGlobalObjects: false }))
+  const adminUrl = await listen(
+    adminPlane,
+    config.adminHost,
+    config.adminPort,
+    'LATCHKEY_ADMIN_HOST',
+    'LATCHKEY_ADMIN_PORT',
+  )
+  closers.add('admin plane', () => closeServer(adminPlane))
+
+  await warmUp(ports, storage.socketDirectory, clock)
+  warm = true
+  writeAnnouncement(config.dataDirectory, {
+    pid: process.pid,
+    dataUrl,
+    adminUrl,
+    version,
+    startedAt: new Date(startedAt).toISOString(),
+  })
+  closers.add('announcement', async () => removeAnnouncement(config.dataDirectory, process.pid))
+  closers.add('requests in flight', async () => {
+    log.info('gateway.draining', { streams: inFlight.count, deadline: config.drainTimeoutMs })
+    const cut = await inFlight.drain(config.drainTimeoutMs)
+    if (cut > 0) log.warn('gateway.streams_cut', { streams: cut })
+  })
+  return { dataUrl, adminUrl, vault, stop: () => closers.closeAll() }
+}
+
+/** Postgres may be away when we stop: its records are worth a wait, but not a hung shutdown. */
+const recordsDeadlineMs = 10_000
+
+/** Ends a server whose requests are over: what is still connected is idle. */
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  server.closeAllConnections()
+  await closed
+}

@@ -1,0 +1,112 @@
+import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { join } from 'node:path'
+import {
+  type Clock,
+  type OrganizationId,
+  type ProviderKeyId,
+  type ProxyKeyId,
+  Secret,
+} from '@latchkey/shared'
+import type { BoundProviderKey, Principal } from '@latchkey/vault'
+import { simulator } from '../providers/simulator/simulator.ts'
+import { createDataPlane } from '../proxy/data-plane.ts'
+import { InFlight } from '../proxy/in-flight.ts'
+import type { ProxyPorts } from '../proxy/pipeline.ts'
+import type { Recorder } from '../records/recorder.ts'
+
+const longestMs = 300
+const mostRequests = 400
+const lanes = 8
+
+/**
+ * Sends requests through the proxy path until it is compiled, for 300 ms at the most: the first
+ * users of a cold process would wait hundreds of milliseconds. They go to the simulator over private
+ * sockets, with a key that exists nowhere, and leave no record. No provider is called.
+ */
+export async function warmUp(ports: ProxyPorts, directory: string, clock: Clock): Promise<void> {
+  // Shorter than the name of Postgres's socket, whose directory was chosen so that its path fits.
+  const socketPath = join(directory, 'warm.sock')
+  // A gateway that was killed right here has left its own.
+  await rm(socketPath, { force: true })
+  const server = createDataPlane(warmPorts(ports), () => 'ready', longestMs * 10)
+  server.listen(socketPath)
+  await once(server, 'listening')
+  const agent = new Agent({ keepAlive: true, maxSockets: lanes })
+  const deadline = clock.monotonic() + longestMs
+  let sent = 0
+  const lane = async () => {
+    while (sent < mostRequests && clock.monotonic() < deadline)
+      await oneRequest(agent, socketPath, sent++ % 4 === 0)
+  }
+  try {
+    await Promise.all(Array.from({ length: lanes }, lane))
+  } finally {
+    agent.destroy()
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+  }
+}
+
+function oneRequest(agent: Agent, socketPath: string, stream: boolean): Promise<void> {
+  const body = JSON.stringify({
+    model: 'warm-up',
+    stream,
+    max_tokens: 20,
+    messages: [{ role: 'user', content: 'warm up' }],
+  })
+  return new Promise((resolve, reject) => {
+    const sending = request(
+      {
+        agent,
+        socketPath,
+        method: 'POST',
+        path: '/v1/chat/completions',
+        headers: {
+          authorization: 'Bearer warm-up',
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+        },
+      },
+      (response) => response.resume().once('end', resolve).once('error', reject),
+    )
+    sending.once('error', reject).end(body)
+  })
+}
+
+/** The real path on made-up keys: nothing is asked of the vault, nothing reaches the database. */
+function warmPorts(ports: ProxyPorts): ProxyPorts {
+  const providerKey = {
+    id: 'warm-up' as ProviderKeyId,
+    name: 'warm-up',
+    organizationId: 'warm-up' as OrganizationId,
+    provider: simulator.name,
+    baseUrl: simulator.defaultBaseUrl ?? '',
+  } as BoundProviderKey
+  const principal: Principal = Object.freeze({
+    keyId: 'warm-up' as ProxyKeyId,
+    keyName: 'warm-up',
+    organizationId: 'warm-up' as OrganizationId,
+    status: 'active',
+    expiresAt: null,
+    policy: Object.freeze({ models: null, endpoints: null, allowIps: null, retries: 0 }),
+    providerKeys: [providerKey],
+  })
+  const verified = { kind: 'verified', principal } as const
+  return {
+    ...ports,
+    verifier: { lookup: () => verified, verify: async () => verified },
+    vault: { openProviderKey: () => ({ kind: 'opened', secret: new Secret('warm-up') }) },
+    recorder: unrecorded,
+    inFlight: new InFlight(),
+  }
+}
+
+const unrecorded: Recorder = {
+  reserve: () => true,
+  record: () => {},
+  recordRefusal: () => {},
+  countRefusal: () => {},
+  close: async () => {},
+}
