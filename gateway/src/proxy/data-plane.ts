@@ -1,5 +1,5 @@
-import { createServer, type Server } from 'node:http'
-import type { Socket } from 'node:net'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { Duplex } from 'node:stream'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import { catalogue, type ErrorCode } from '@latchkey/shared'
@@ -46,10 +46,20 @@ export function createDataPlane(
     // Node would answer a request without `Host` by itself, in no shape of ours.
     requireHostHeader: false,
   })
-  server.on('request', listener)
+  const answers = new WeakMap<Duplex, ServerResponse>()
+  const serve = (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    answers.set(incoming.socket, outgoing)
+    return listener(incoming, outgoing)
+  }
+  server.on('request', serve)
   // Without this, Node would ask for the body before anybody has looked at the key.
-  server.on('checkContinue', listener)
-  server.on('clientError', answerClientError)
+  server.on('checkContinue', serve)
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const answer = answers.get(socket)
+    // An error in the middle of an answer would be read as a part of it.
+    if (answer?.headersSent && !answer.writableFinished) socket.destroy()
+    else answerClientError(error, socket)
+  })
   return server
 }
 
@@ -61,7 +71,7 @@ function answerUnroutable(): Response {
 }
 
 /** Answers bytes that are no HTTP request, which reach no route, in the same shape as all other errors. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Socket): void {
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return

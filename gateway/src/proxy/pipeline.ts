@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Cidr } from '@latchkey/shared'
-import type { Verifier } from '@latchkey/vault'
+import type { Principal, Verifier } from '@latchkey/vault'
 import { openai } from '../providers/openai/openai.ts'
 import { findProvider } from '../providers/registry.ts'
 import { admit } from './admit.ts'
@@ -14,6 +14,7 @@ import {
   type Exchange,
   type ExchangePorts,
   failInside,
+  recordUnsent,
   refuseKnown,
   refuseUnknown,
 } from './exchange.ts'
@@ -74,12 +75,26 @@ export async function proxy(
 
 /** One direction: each stage takes what the one before it gave. A refusal leaves where it arises. */
 async function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
-  const { arrival, incoming, outgoing, ownHeaders } = exchange
-  const authenticating = authenticate(ports.verifier, incoming.rawHeaders)
+  const authenticating = authenticate(ports.verifier, exchange.incoming.rawHeaders)
   const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
   if (authenticated.kind === 'refused') return refuseUnknown(ports, exchange, authenticated)
   const { principal } = authenticated
+  try {
+    await stagesOfKey(ports, exchange, target, principal)
+  } catch (error) {
+    failInside(ports, exchange, error)
+    recordUnsent(ports, exchange, principal, null, refuse('internal_error'))
+  }
+}
 
+/** The stages behind authentication: whatever happens here comes to exactly one record. */
+async function stagesOfKey(
+  ports: ProxyPorts,
+  exchange: Exchange,
+  target: Target,
+  principal: Principal,
+): Promise<void> {
+  const { arrival, incoming, outgoing, ownHeaders } = exchange
   const grant = authorize(principal, arrival.method, target, arrival.clientIp, arrival.startedAt)
   if (grant.kind === 'refused') return refuseKnown(ports, exchange, principal, null, grant)
 

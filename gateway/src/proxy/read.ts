@@ -61,7 +61,8 @@ export async function readAsk(
     const bytes = await readWhole(incoming, outgoing, limits)
     return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, bytes, limits)
   }
-  if (plain && essence === 'multipart/form-data')
+  // A form that names no model, as that of a file to keep, is not looked into.
+  if (plain && essence === 'multipart/form-data' && grant.endpoint?.model === 'body')
     return multipartAsk(grant, incoming, outgoing, type, limited)
   if (limited) {
     return refuse('unsupported_media_type', {

@@ -121,10 +121,15 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (endpoint?.metered && success) this.#meter = createMeter(provider, headers.mediaType, headers.encoded)
     const events = headers.mediaType === 'text/event-stream'
     if (hideUsage && success && events && !headers.encoded) this.#cutter = new UsageEventCutter()
-    const filtered = visibleModels !== null && endpoint?.listsModels === true && success && !headers.encoded
+    const filtered = visibleModels !== null && endpoint?.listsModels === true && success
+    // What is changed on its way has another length, and is another thing to a cache.
+    if (filtered || this.#cutter !== null)
+      this.#headers = { ...headers, flat: withoutHeaders(headers.flat, ['content-length', 'etag']) }
     const small = headers.contentLength !== null && headers.contentLength <= wholeBytes && !events
     if (filtered || small) this.#whole = []
     else this.#schedule()
+    // We asked for it plain: what can't be read can't be filtered, and is not shown unfiltered.
+    if (filtered && headers.encoded) controller.abort(new Error('the list of models came encoded'))
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -242,11 +247,9 @@ export class Relay implements Dispatcher.DispatchHandler {
   #sendHead(length: number | null = null): void {
     if (this.#headSent || this.#headers === null) return
     this.#headSent = true
-    let flat = this.#headers.flat
-    if (this.#cutter !== null) flat = withoutHeaders(flat, ['content-length'])
-    if (length !== null)
-      flat = [...withoutHeaders(flat, ['content-length', 'etag']), 'content-length', String(length)]
-    this.#plan.outgoing.writeHead(this.#status, [...flat, ...this.#plan.ownHeaders])
+    const { flat } = this.#headers
+    const framing = length === null ? [] : ['content-length', String(length)]
+    this.#plan.outgoing.writeHead(this.#status, [...flat, ...framing, ...this.#plan.ownHeaders])
   }
 
   #endWhole(chunks: readonly Buffer[]): void {

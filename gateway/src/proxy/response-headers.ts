@@ -28,8 +28,6 @@ export interface ResponseHeaders {
   /** Media type without parameters, lower case; '' where there is none. */
   readonly mediaType: string
   readonly encoded: boolean
-  /** The hops that the upstream reports; null: none. */
-  readonly via: string | null
 }
 
 /** Filters what undici received. `raw`: name, value, name, value…, Buffers or strings. */
@@ -38,7 +36,6 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHead
   let contentLength: number | null = null
   let mediaType = ''
   let encoded = false
-  let via: string | null = null
   let named: ReadonlySet<string> | null = null
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = latin1(raw[index])
@@ -49,7 +46,6 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHead
     const name = latin1(raw[index])
     const value = latin1(raw[index + 1])
     const lowerCase = name.toLowerCase()
-    if (lowerCase === 'via') via = value
     if (
       withheld.has(lowerCase) ||
       lowerCase.startsWith('access-control-') ||
@@ -62,7 +58,7 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHead
     else if (lowerCase === 'content-encoding') encoded = value.toLowerCase() !== 'identity'
     flat.push(name, value)
   }
-  return { flat, contentLength, mediaType, encoded, via }
+  return { flat, contentLength, mediaType, encoded }
 }
 
 function latin1(value: Buffer | string | undefined): string {

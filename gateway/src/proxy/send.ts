@@ -1,5 +1,4 @@
 import type { ServerResponse } from 'node:http'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clock, errorFields, type Log, type RandomBytes } from '@latchkey/shared'
 import type { BoundProviderKey, OpenedProviderKey } from '@latchkey/vault'
 import type { Dispatcher } from 'undici'
@@ -80,13 +79,33 @@ async function attempts(ports: SendPorts, sending: Sending): Promise<Sent> {
     const next = failure === null || !repeatable(ask) ? null : plan.advance(failure)
     logFailure(ports.log, sending, candidate, end, count)
     if (next === null) return { kind: 'failed', refusal: refusalOf(end), attempts: count, candidate }
-    if (next.delayMs > 0) await sleep(Math.min(next.delayMs, Math.max(0, deadline - ports.clock.monotonic())))
+    if (next.delayMs > 0) {
+      await pause(Math.min(next.delayMs, deadline - ports.clock.monotonic()), sending.outgoing)
+    }
     if (sending.outgoing.destroyed) return { kind: 'disconnected', attempts: count, candidate }
     candidate = next.candidate
   }
 }
 
-type AttemptResult = AttemptEnd | { readonly kind: 'refused'; readonly refusal: Refusal }
+type AttemptResult =
+  | AttemptEnd
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** The sealed provider key does not open; another one may. */
+  | { readonly kind: 'damaged' }
+
+/** Waits between rounds of attempts, no longer than there is a client to wait for. */
+function pause(milliseconds: number, outgoing: ServerResponse): Promise<void> {
+  if (milliseconds <= 0 || outgoing.destroyed) return Promise.resolve()
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer)
+      outgoing.off('close', finish)
+      resolve()
+    }
+    const timer = setTimeout(finish, milliseconds)
+    outgoing.once('close', finish)
+  })
+}
 
 function attempt(
   ports: SendPorts,
@@ -102,7 +121,7 @@ function attempt(
   if (opened.kind === 'sealed') return Promise.resolve({ kind: 'refused', refusal: refuse('vault_sealed') })
   if (opened.kind === 'damaged') {
     ports.log.error('provider_key.damaged', { requestId: sending.requestId, providerKeyId: providerKey.id })
-    return Promise.resolve({ kind: 'refused', refusal: refuse('internal_error') })
+    return Promise.resolve({ kind: 'damaged' })
   }
   const upstream = ports.upstreams.at(providerKey.baseUrl)
   const { flat, via } = forwardedHeaders(sending.rawHeaders, provider)
@@ -162,7 +181,11 @@ function repeatable(ask: Ask): boolean {
   return !(ask.body instanceof Upload && ask.body.started)
 }
 
-function failureOf(end: AttemptEnd, now: number): Failure | null {
+type Unanswered = Exclude<AttemptResult, { readonly kind: 'answered' | 'disconnected' | 'refused' }>
+
+function failureOf(end: Unanswered, now: number): Failure | null {
+  // As if the provider had rejected the key: it is left out from then on.
+  if (end.kind === 'damaged') return { kind: 'status', status: 401, retryAfterMs: null }
   if (end.kind === 'discarded')
     return { kind: 'status', status: end.status, retryAfterMs: retryAfterMs(end.retryAfter, now) }
   if (end.kind !== 'failed' || end.began || timedOut(end.error) || end.error instanceof UploadRefused)
@@ -175,7 +198,8 @@ function timedOut(error: Error): boolean {
   return error === totalTimeout || code === 'UND_ERR_HEADERS_TIMEOUT' || code === 'UND_ERR_BODY_TIMEOUT'
 }
 
-function refusalOf(end: AttemptEnd): Refusal {
+function refusalOf(end: Unanswered): Refusal {
+  if (end.kind === 'damaged') return refuse('internal_error')
   if (end.kind !== 'failed') return refuse('upstream_unreachable')
   if (end.error instanceof UploadRefused) return end.error.refusal
   const connectTimeout = 'code' in end.error && end.error.code === 'UND_ERR_CONNECT_TIMEOUT'
@@ -186,7 +210,7 @@ function logFailure(
   log: Log,
   { requestId }: Sending,
   { providerKey }: Candidate,
-  end: AttemptEnd,
+  end: Unanswered,
   attempt: number,
 ): void {
   const status = end.kind === 'discarded' ? { status: end.status } : {}

@@ -9,7 +9,8 @@ export async function addFirstOpenAiKey(
   key: Config['firstOpenAiKey'],
   log: Log,
 ): Promise<void> {
-  if (key === null || vault.sealed || (await vault.providerKeys.list(vault.defaultOrganizationId)).length > 0) return
+  if (key === null || vault.sealed || (await vault.providerKeys.list(vault.defaultOrganizationId)).length > 0)
+    return
   await vault.providerKeys.add({
     organizationId: vault.defaultOrganizationId,
     name: openai.name,
