@@ -68,6 +68,13 @@ export const catalogue = {
   permission_denied: fault(both, 403, 'permission_error', false, 'This is not permitted.'),
   invalid_json: fault(both, 400, 'invalid_request_error', false, 'The body is not valid JSON.'),
   invalid_request: fault(both, 400, 'invalid_request_error', false, 'The request is not valid.'),
+  request_timeout: fault(
+    data,
+    408,
+    'invalid_request_error',
+    true,
+    'The body of the request did not arrive in time.',
+  ),
   unpriced_model: fault(
     data,
     400,

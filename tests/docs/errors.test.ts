@@ -29,7 +29,10 @@ function section(document: string, title: string): string {
     .join('\n')
 }
 
-test.each(['data', 'admin', 'start'] as const)('docs/errors.md lists exactly the catalogue of the %s plane', (plane) => {
-  const document = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
-  expect(section(document, titles[plane])).toBe(rows(plane))
-})
+test.each(['data', 'admin', 'start'] as const)(
+  'docs/errors.md lists exactly the catalogue of the %s plane',
+  (plane) => {
+    const document = readFileSync(new URL('../../docs/errors.md', import.meta.url), 'utf8')
+    expect(section(document, titles[plane])).toBe(rows(plane))
+  },
+)

@@ -71,7 +71,7 @@ test('a stream that outlasts the deadline is cut, its upstream ended and its rec
   const again = await startTestGateway({ LATCHKEY_DATA_DIR })
   const records = await again.records(key)
   await again.stop()
-  expect(records).toMatchObject([{ status: 200, usageMissing: true }])
+  expect(records).toMatchObject([{ status: 200, usageMissing: true, truncated: true, disconnected: false }])
   expect(gateway.log.events.map(({ event: name }) => name)).not.toContain('records.lost')
 })
 

@@ -174,3 +174,11 @@ test('every answer of ours names the request', async () => {
   expect(new Set(ids).size).toBe(3)
   for (const id of ids) expect(id).toMatch(/^[0-9a-f-]{36}$/)
 })
+
+test('a key that stands in the URL too is refused, and nothing goes upstream', async () => {
+  const upstream = await startFakeUpstream(answerJson({}))
+  const key = await gateway.keyFor(upstream)
+  const answer = await ask(gateway.url, `/v1/models?key=${key.token}`, { key })
+  expect([answer.status, codeOf(answer)]).toEqual([401, 'invalid_api_key'])
+  expect(upstream.requests).toHaveLength(0)
+})

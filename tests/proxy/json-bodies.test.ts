@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from 'vitest'
+import { BufferedBytes } from '../../gateway/src/proxy/buffered-bytes.ts'
 import { answerEvents, answerJson, startFakeUpstream } from '../support/fake-upstream.ts'
 import { startTestGateway } from '../support/gateway.ts'
 import { ask, askJson, codeOf, connectTo, head } from '../support/http-client.ts'
@@ -169,6 +170,35 @@ test('bodies over all requests are bounded: what does not fit is a 503, and fits
   expect((await first).status).toBe(200)
   for (let round = 0; round < 3; round++)
     expect((await askJson(gateway.url, chat, body, { key })).status).toBe(200)
+})
+
+test('a key holds no more than its part of the memory for bodies', () => {
+  const bytes = new BufferedBytes(400, 50)
+  const [mine, alsoMine, other] = [bytes.open('a'), bytes.open('a'), bytes.open('b')]
+  expect([mine.take(60), alsoMine.take(40), alsoMine.take(1), other.take(100)]).toEqual([
+    true,
+    true,
+    false,
+    true,
+  ])
+  mine.close()
+  expect(bytes.held).toBe(140)
+  expect(alsoMine.take(60)).toBe(true)
+  for (const share of [mine, alsoMine, other]) share.close()
+  expect(bytes.held).toBe(0)
+})
+
+test.each([
+  ['a list of models that can’t be made a text', '{"toString":0,"valueOf":0}'],
+  ['a list of models that is nested deeply', `${'['.repeat(20_000)}${']'.repeat(20_000)}`],
+])('%s passes, refused for a limited key, and leaves no memory behind', async (_title, models) => {
+  const upstream = await startFakeUpstream(answerJson({}))
+  const [free, limited] = [await gateway.keyFor(upstream), await gateway.keyFor(upstream, { models: ['m'] })]
+  const body = `{"model":"m","models":${models},"a":"${'x'.repeat(400_000)}"}`
+  for (let round = 0; round < 4; round++) {
+    expect((await askJson(gateway.url, chat, body, { key: free })).status).toBe(200)
+    expect(codeOf(await askJson(gateway.url, chat, body, { key: limited }))).toBe('model_not_allowed')
+  }
 })
 
 test.each([

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { toFile } from 'openai'
 import { afterAll, expect, test } from 'vitest'
-import { startFakeUpstream } from '../support/fake-upstream.ts'
+import { event, startFakeUpstream } from '../support/fake-upstream.ts'
 import { startTestGateway } from '../support/gateway.ts'
-import { sdk } from '../support/http-client.ts'
+import { askJson, sdk } from '../support/http-client.ts'
 
 const gateway = await startTestGateway()
 afterAll(() => gateway.stop())
@@ -40,6 +40,21 @@ test('speech arrives to the byte', async () => {
   expect(Buffer.from(await answer.arrayBuffer()).equals(sound)).toBe(true)
   const [record] = await gateway.records(key)
   expect(record).toMatchObject({ model: 'tts-1', responseBytes: sound.length, usageMissing: false })
+})
+
+test('speech as events tells its tokens', async () => {
+  const upstream = await startFakeUpstream(async ({ request, response }) => {
+    await request.whole()
+    const usage = { input_tokens: 14, output_tokens: 101, total_tokens: 115 }
+    response.writeHead(200, { 'content-type': 'text/event-stream' })
+    response.write(event({ type: 'speech.audio.delta', audio: 'AAAA' }))
+    response.end(event({ type: 'speech.audio.done', usage }))
+  })
+  const key = await gateway.keyFor(upstream)
+  const body = { model: 'gpt-4o-mini-tts', voice: 'alloy', input: 'Hi', stream_format: 'sse' }
+  await askJson(gateway.url, '/v1/audio/speech', body, { key })
+  const [record] = await gateway.records(key)
+  expect(record).toMatchObject({ inputTokens: 14, outputTokens: 101, streamed: true, usageMissing: false })
 })
 
 test('a transcription’s sound reaches the provider to the byte, and its tokens are recorded', async () => {

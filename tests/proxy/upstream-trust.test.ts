@@ -59,6 +59,29 @@ test('a provider whose certificate nobody vouches for is a 502 and gets neither 
   expect(gateway.log.events.at(-1)?.fields.errorCode).toBe('DEPTH_ZERO_SELF_SIGNED_CERT')
 })
 
+test('no variable of the environment turns the verification of certificates off', async () => {
+  process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
+  onTestFinished(() => void delete process.env.NODE_TLS_REJECT_UNAUTHORIZED)
+  const server = createTlsServer(selfSigned('IP:127.0.0.1,DNS:localhost'))
+  const upstream = await startFakeUpstream(answerJson({}), { server })
+  const key = await gateway.keyFor({ baseUrl: `https://127.0.0.1:${upstream.port}/v1` })
+  expect((await ask(gateway.url, '/v1/models', { key })).status).toBe(502)
+  expect(upstream.requests).toHaveLength(0)
+})
+
+test('a base URL without a path gets requests to /v1 itself at its root', async () => {
+  const upstream = await startFakeUpstream(answerJson({}))
+  const key = await gateway.keyFor({ baseUrl: `http://127.0.0.1:${upstream.port}` })
+  for (const [path, url] of [
+    ['/v1', '/'],
+    ['/v1?a=b', '/?a=b'],
+    ['/v1/models', '/models'],
+  ]) {
+    expect((await ask(gateway.url, path ?? '', { key })).status).toBe(200)
+    expect(upstream.requests.at(-1)?.url).toBe(url)
+  }
+})
+
 test.each([301, 302, 303, 307, 308])('a %i passes through and is not followed', async (status) => {
   const other = await startFakeUpstream(answerJson({}))
   const upstream = await startFakeUpstream(({ response }) => {

@@ -25,8 +25,8 @@ export type ModelPlace = 'body' | 'path' | 'none'
 /** What is known of one endpoint of a provider. */
 export interface Endpoint {
   readonly model: ModelPlace
-  /** Whether a successful answer is expected to tell usage. */
-  readonly metered: boolean
+  /** Whether a successful answer tells its usage: in every form, in some forms only (speech as events), or never. */
+  readonly tellsUsage: 'always' | 'sometimes' | 'never'
   /** Whether `stream_options.include_usage` makes a stream tell its usage. */
   readonly asksForUsage: boolean
   /** Whether the answer lists models, so that a key with a model list is shown only its own. */
@@ -37,8 +37,8 @@ export interface Endpoint {
 export interface ModelsAsked {
   /** The model that answers; null where the body names none. */
   readonly model: string | null
-  /** Models that tools of the request may call, or that it falls back to, by where it names them. */
-  readonly others: readonly { readonly model: string; readonly param: string }[]
+  /** Models that tools of the request may call, or that it falls back to, by where it names them; null for no name. */
+  readonly others: readonly { readonly model: string | null; readonly param: string }[]
   /** The field by which the provider would pick a model that the body does not show; null: none. */
   readonly hiddenIn: string | null
 }

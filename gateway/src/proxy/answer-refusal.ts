@@ -1,10 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { catalogue } from '@latchkey/shared'
 import type { Provider } from '../providers/provider.ts'
+import { faultBody } from './fault-body.ts'
 import { linger } from './linger.ts'
 import type { Refusal } from './refusal.ts'
 
-/** Answers with a refusal in the provider's wire shape: the one place where a catalogue error becomes bytes. */
+/** Answers with a refusal, or destroys a connection on which an answer has begun. */
 export function answerRefusal(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
@@ -16,16 +17,8 @@ export function answerRefusal(
     outgoing.destroy()
     return
   }
-  const { status, type, message, retryable } = catalogue[refusal.code]
-  const body = Buffer.from(
-    provider.errorBody({
-      message: refusal.message ?? message,
-      type,
-      code: refusal.code,
-      param: refusal.param ?? null,
-      ...(refusal.details === undefined ? {} : { details: refusal.details }),
-    }),
-  )
+  const { status, retryable } = catalogue[refusal.code]
+  const body = Buffer.from(faultBody(provider, refusal))
   const retryAfter = retryable && status === 503 ? ['retry-after', '1'] : []
   outgoing.writeHead(status, [
     'content-type',

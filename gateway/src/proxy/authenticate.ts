@@ -11,12 +11,21 @@ export type Authentication = { readonly kind: 'authenticated'; readonly principa
 export function authenticate(
   verifier: Verifier,
   rawHeaders: readonly string[],
+  url: string,
 ): Authentication | Promise<Authentication> {
   const credential = readCredential(rawHeaders)
   if (credential.kind === 'refused') return credential
-  const known = verifier.lookup(credential.token)
-  return known === undefined ? verifier.verify(credential.token).then(authentication) : authentication(known)
+  const { token } = credential
+  // The query goes upstream as it came, and URLs end up in logs.
+  if (token.length >= shortestToken && url.includes(token)) {
+    return refuse('invalid_api_key', { message: 'The API key stands in the URL. Send it in a header alone.' })
+  }
+  const known = verifier.lookup(token)
+  return known === undefined ? verifier.verify(token).then(authentication) : authentication(known)
 }
+
+/** Less is no key of anybody's, and may well stand in a URL. */
+const shortestToken = 16
 
 function authentication(verification: Verification): Authentication {
   switch (verification.kind) {

@@ -1,4 +1,4 @@
-import { containsAddress, parseAddress, parseCidr } from '@latchkey/shared'
+import { type Cidr, containsAddress, parseAddress, parseCidr } from '@latchkey/shared'
 import type { BoundProviderKey, Policy, Principal } from '@latchkey/vault'
 import type { Endpoint, Provider } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
@@ -67,8 +67,19 @@ function addressAllowed(policy: Policy, clientIp: string): boolean {
   if (policy.allowIps === null) return true
   const address = parseAddress(clientIp)
   if (address === null) return false
-  const blocks = policy.allowIps.map(parseCidr).filter((block) => block !== null)
-  return containsAddress(blocks, address)
+  return containsAddress(blocksOf(policy, policy.allowIps), address)
+}
+
+// A policy is frozen and lives as long as its snapshot, and its blocks with it: parsed once, not per request.
+const parsedBlocks = new WeakMap<Policy, readonly Cidr[]>()
+
+function blocksOf(policy: Policy, texts: readonly string[]): readonly Cidr[] {
+  let blocks = parsedBlocks.get(policy)
+  if (blocks === undefined) {
+    blocks = texts.map(parseCidr).filter((block) => block !== null)
+    parsedBlocks.set(policy, blocks)
+  }
+  return blocks
 }
 
 /**

@@ -2,10 +2,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { catalogue, type ErrorCode } from '@latchkey/shared'
+import { catalogue, type ErrorCode, errorFields } from '@latchkey/shared'
 import { Hono } from 'hono'
 import { openai } from '../providers/openai/openai.ts'
+import { faultBody } from './fault-body.ts'
 import { type ProxyPorts, proxy } from './pipeline.ts'
+import { refuse } from './refusal.ts'
 
 /** Whether requests can be served, and if not, why. */
 export type Readiness = 'ready' | 'starting' | 'sealed' | 'draining'
@@ -30,8 +32,12 @@ export function createDataPlane(
     return c.json({ status }, status === 'ready' ? 200 : 503)
   })
   app.all('*', (c) => {
-    // It ends by itself and never rejects; Hono's answer only says that there is nothing left to send.
-    void proxy(ports, c.env.incoming, c.env.outgoing)
+    const { incoming, outgoing } = c.env
+    // It ends by itself; Hono's answer only says that there is nothing left to send.
+    proxy(ports, incoming, outgoing).catch((error: unknown) => {
+      ports.log.error('request.failed', errorFields(error))
+      outgoing.destroy()
+    })
     return RESPONSE_ALREADY_SENT
   })
   const listener = getRequestListener(app.fetch, {
@@ -65,9 +71,9 @@ export function createDataPlane(
 
 /** Answers a request whose target or `Host` makes no URL, so that it reaches no route, in the same shape as all other errors. */
 function answerUnroutable(): Response {
-  const { status, type, message } = catalogue.invalid_request
-  const body = openai.errorBody({ message, type, code: 'invalid_request', param: null })
-  return new Response(body, { status, headers: { 'content-type': 'application/json' } })
+  const { status } = catalogue.invalid_request
+  const headers = { 'content-type': 'application/json' }
+  return new Response(faultBody(openai, refuse('invalid_request')), { status, headers })
 }
 
 /** Answers bytes that are no HTTP request, which reach no route, in the same shape as all other errors. */
@@ -77,8 +83,8 @@ function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
     return
   }
   const code: ErrorCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_request'
-  const { status, type, message } = catalogue[code]
-  const body = openai.errorBody({ message, type, code, param: null })
+  const { status } = catalogue[code]
+  const body = faultBody(openai, refuse(code))
   socket.end(
     `HTTP/1.1 ${status} ${status === 431 ? 'Request Header Fields Too Large' : 'Bad Request'}\r\n` +
       `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,

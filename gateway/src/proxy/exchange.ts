@@ -68,17 +68,6 @@ export function refuseKnown(
 ): void {
   if (refusal === null) exchange.outgoing.destroy()
   else answer(exchange, refusal)
-  recordUnsent(ports, exchange, principal, ask, refusal)
-}
-
-/** Records a request of a known key that was not sent. */
-export function recordUnsent(
-  ports: ExchangePorts,
-  exchange: Exchange,
-  principal: Principal,
-  ask: Ask | null,
-  refusal: Refusal | null,
-): void {
   ports.recorder.recordRefusal(
     unsentRecord(exchange.arrival, principal, ask, refusal, ports.clock.monotonic()),
   )

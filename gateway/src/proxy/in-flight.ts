@@ -1,5 +1,10 @@
 import type { ServerResponse } from 'node:http'
 
+/** Why an answer that ran past the deadline of a shutdown was cut. */
+export class CutByShutdown extends Error {
+  override readonly name = 'CutByShutdown'
+}
+
 /** The requests that are being served, so that a shutdown can wait for them, and end those that stay. */
 export class InFlight {
   readonly #open = new Set<ServerResponse>()
@@ -35,7 +40,7 @@ export class InFlight {
     await promise
     clearTimeout(timer)
     const cut = this.#open.size
-    for (const outgoing of this.#open) outgoing.destroy()
+    for (const outgoing of this.#open) outgoing.destroy(new CutByShutdown())
     return cut
   }
 }

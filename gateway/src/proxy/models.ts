@@ -21,6 +21,8 @@ export function modelsRefusal(policy: Policy, asked: ModelsAsked): Refusal | nul
     })
   }
   if (!matchesPattern(allowed, asked.model)) return refuse('model_not_allowed', { param: 'model' })
-  const other = asked.others.find(({ model }) => !matchesPattern(allowed, model))
-  return other === undefined ? null : refuse('model_not_allowed', { param: other.param })
+  for (const { model, param } of asked.others) {
+    if (model === null || !matchesPattern(allowed, model)) return refuse('model_not_allowed', { param })
+  }
+  return null
 }

@@ -3,10 +3,12 @@ import type { Cidr } from '@latchkey/shared'
 import type { Principal, Verifier } from '@latchkey/vault'
 import { openai } from '../providers/openai/openai.ts'
 import { findProvider } from '../providers/registry.ts'
-import { admit } from './admit.ts'
+import { isLoop } from '../upstream/via.ts'
+import { type Admission, admit } from './admit.ts'
 import { answerRefusal } from './answer-refusal.ts'
 import { authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
+import type { BufferedBytes } from './buffered-bytes.ts'
 import { clientAddress } from './client-address.ts'
 import { corsHeaders, preflightHeaders } from './cors.ts'
 import {
@@ -14,28 +16,26 @@ import {
   type Exchange,
   type ExchangePorts,
   failInside,
-  recordUnsent,
   refuseKnown,
   refuseUnknown,
 } from './exchange.ts'
 import type { InFlight } from './in-flight.ts'
 import { linger } from './linger.ts'
-import { type ReadLimits, readAsk } from './read.ts'
+import { readAsk } from './read.ts'
 import { refuse } from './refusal.ts'
 import { type SendPorts, send } from './send.ts'
-import { settledRecord } from './settle.ts'
+import { settledRecord, unsentRecord } from './settle.ts'
 import { parseTarget, type Target } from './target.ts'
-import { isLoop } from './via.ts'
 
 export interface ProxyPorts extends SendPorts, ExchangePorts {
   readonly verifier: Verifier
-  readonly read: ReadLimits
+  readonly buffered: BufferedBytes
   readonly inFlight: InFlight
   readonly trustedProxies: readonly Cidr[]
   readonly corsOrigins: readonly string[]
 }
 
-/** Serves one request to its end, books included. Never throws: what fails inside is a 500 and a log line. */
+/** Serves one request to its end, books included. What fails inside is a 500 and a log line. */
 export async function proxy(
   ports: ProxyPorts,
   incoming: IncomingMessage,
@@ -67,27 +67,33 @@ export async function proxy(
   } catch (error) {
     failInside(ports, exchange, error)
   } finally {
-    // What its client has not read yet is still on its way.
-    if (outgoing.writableFinished || outgoing.destroyed) ports.inFlight.remove(outgoing)
-    else outgoing.once('close', () => ports.inFlight.remove(outgoing))
+    leave(ports, outgoing)
   }
+}
+
+/** Takes a request out of those in flight once its client has read the answer, or has stopped reading for too long. */
+function leave(ports: ProxyPorts, outgoing: ServerResponse): void {
+  if (outgoing.writableFinished || outgoing.destroyed) {
+    ports.inFlight.remove(outgoing)
+    return
+  }
+  const idle = setTimeout(() => outgoing.destroy(), ports.read.idleTimeoutMs)
+  outgoing.once('close', () => {
+    clearTimeout(idle)
+    ports.inFlight.remove(outgoing)
+  })
 }
 
 /** One direction: each stage takes what the one before it gave. A refusal leaves where it arises. */
 async function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
-  const authenticating = authenticate(ports.verifier, exchange.incoming.rawHeaders)
+  const { rawHeaders, url = '' } = exchange.incoming
+  const authenticating = authenticate(ports.verifier, rawHeaders, url)
   const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
   if (authenticated.kind === 'refused') return refuseUnknown(ports, exchange, authenticated)
-  const { principal } = authenticated
-  try {
-    await stagesOfKey(ports, exchange, target, principal)
-  } catch (error) {
-    failInside(ports, exchange, error)
-    recordUnsent(ports, exchange, principal, null, refuse('internal_error'))
-  }
+  await stagesOfKey(ports, exchange, target, authenticated.principal)
 }
 
-/** The stages behind authentication: whatever happens here comes to exactly one record. */
+/** The stages behind authentication. Whatever happens here comes to exactly one record. */
 async function stagesOfKey(
   ports: ProxyPorts,
   exchange: Exchange,
@@ -95,31 +101,33 @@ async function stagesOfKey(
   principal: Principal,
 ): Promise<void> {
   const { arrival, incoming, outgoing, ownHeaders } = exchange
-  const grant = authorize(principal, arrival.method, target, arrival.clientIp, arrival.startedAt)
-  if (grant.kind === 'refused') return refuseKnown(ports, exchange, principal, null, grant)
+  const share = ports.buffered.open(principal.keyId)
+  let admission: Admission | null = null
+  try {
+    const grant = authorize(principal, arrival.method, target, arrival.clientIp, arrival.startedAt)
+    if (grant.kind === 'refused') return refuseKnown(ports, exchange, principal, null, grant)
 
-  const ask = await readAsk(grant, incoming, outgoing, ports.read)
-  if (ask === null || ask.kind === 'refused') return refuseKnown(ports, exchange, principal, null, ask)
+    const ask = await readAsk(grant, incoming, outgoing, share, ports.read)
+    if (ask === null || ask.kind === 'refused') return refuseKnown(ports, exchange, principal, null, ask)
 
-  const admission = admit(ports.recorder)
-  if (admission.kind === 'refused') {
-    ports.read.buffered.give(ask.bufferedBytes)
-    return refuseKnown(ports, exchange, principal, ask, admission)
+    const admitted = admit(ports.recorder)
+    if (admitted.kind === 'refused') return refuseKnown(ports, exchange, principal, ask, admitted)
+    admission = admitted
+
+    const { requestId, method } = arrival
+    const { rawHeaders } = incoming
+    const sent = await send(ports, { requestId, grant, ask, method, rawHeaders, outgoing, ownHeaders })
+    if (sent.kind === 'failed')
+      answerRefusal(incoming, outgoing, sent.candidate.provider, sent.refusal, ownHeaders)
+    admission.record(settledRecord(arrival, principal, ask, sent, ports.clock.monotonic()))
+    // An answer may come before the upload that it is about has ended.
+    if (sent.kind === 'answered') linger(incoming)
+  } catch (error) {
+    failInside(ports, exchange, error)
+    const record = unsentRecord(arrival, principal, null, refuse('internal_error'), ports.clock.monotonic())
+    if (admission === null) ports.recorder.recordRefusal(record)
+    else admission.record(record)
+  } finally {
+    share.close()
   }
-  const sending = {
-    requestId: arrival.requestId,
-    grant,
-    ask,
-    method: arrival.method,
-    rawHeaders: incoming.rawHeaders,
-    outgoing,
-    ownHeaders,
-  }
-  const sent = await send(ports, sending)
-  ports.read.buffered.give(ask.bufferedBytes)
-  if (sent.kind === 'failed')
-    answerRefusal(incoming, outgoing, sent.candidate.provider, sent.refusal, ownHeaders)
-  ports.recorder.record(settledRecord(arrival, principal, ask, sent, ports.clock.monotonic()))
-  // An answer may come before the upload that it is about has ended.
-  if (sent.kind === 'answered') linger(incoming)
 }

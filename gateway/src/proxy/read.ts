@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Grant } from './authorize.ts'
-import type { BufferedBytes } from './buffered-bytes.ts'
+import type { BodyShare } from './buffered-bytes.ts'
 import { withIncludeUsage } from './include-usage.ts'
 import { parseJsonBody } from './json-body.ts'
 import { modelsRefusal } from './models.ts'
@@ -17,15 +17,18 @@ export interface Ask {
   readonly stream: boolean
   /** We asked for usage in the stream and the client did not: it is cut out of the answer again. */
   readonly hideUsage: boolean
-  /** Bytes received into memory; given back when the request has ended. */
+  /** Bytes of the body that were received into memory. */
   readonly bufferedBytes: number
 }
 
 export interface ReadLimits {
   readonly maxJsonBytes: number
+  /** How long a body may stand still. */
   readonly idleTimeoutMs: number
-  readonly buffered: BufferedBytes
 }
+
+/** How long a JSON body may take to arrive: 32 MiB at 280 KB/s. Memory is held for it meanwhile. */
+const jsonDeadlineMs = 120_000
 
 /**
  * Reads the body as far as needed. JSON is buffered, since the model must be known before a byte is
@@ -35,6 +38,7 @@ export async function readAsk(
   grant: Grant,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
+  share: BodyShare,
   limits: ReadLimits,
 ): Promise<Ask | Refusal | null> {
   const { headers } = incoming
@@ -58,12 +62,12 @@ export async function readAsk(
     })
   }
   if (plain && (essence === 'application/json' || essence.endsWith('+json'))) {
-    const bytes = await readWhole(incoming, outgoing, limits)
-    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, bytes, limits)
+    const bytes = await readWhole(incoming, outgoing, share, limits)
+    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, bytes)
   }
   // A form that names no model, as that of a file to keep, is not looked into.
   if (plain && essence === 'multipart/form-data' && grant.endpoint?.model === 'body')
-    return multipartAsk(grant, incoming, outgoing, type, limited)
+    return multipartAsk(grant, incoming, outgoing, type, limited, limits.idleTimeoutMs)
   if (limited) {
     return refuse('unsupported_media_type', {
       param: 'content-type',
@@ -71,7 +75,7 @@ export async function readAsk(
         'This API key is limited to certain models: send application/json or multipart/form-data, not encoded.',
     })
   }
-  return streamedAsk(incoming, outgoing, null)
+  return streamedAsk(incoming, outgoing, new Upload(incoming, null, allowAll, limits.idleTimeoutMs))
 }
 
 /** Whether a media type names no charset, or UTF-8 and that once. */
@@ -99,25 +103,18 @@ function emptyAsk(grant: Grant): Ask | Refusal {
   )
 }
 
-function jsonAsk(grant: Grant, bytes: Buffer, limits: ReadLimits): Ask | Refusal {
+function jsonAsk(grant: Grant, bytes: Buffer): Ask | Refusal {
   const body = parseJsonBody(bytes)
-  const asked = body.kind === 'json' ? grant.candidates[0].provider.modelsAsked(body.fields) : null
-  const refusal =
-    body.kind === 'refused'
-      ? body
-      : grant.endpoint?.model === 'body' && asked !== null
-        ? modelsRefusal(grant.principal.policy, asked)
-        : null
-  if (refusal !== null || body.kind === 'refused') {
-    limits.buffered.give(bytes.length)
-    return refusal ?? refuse('invalid_json')
-  }
+  if (body.kind === 'refused') return body
+  const asked = grant.candidates[0].provider.modelsAsked(body.fields)
+  const refusal = grant.endpoint?.model === 'body' ? modelsRefusal(grant.principal.policy, asked) : null
+  if (refusal !== null) return refusal
   const stream = body.fields.stream === true
   const withUsage = stream && grant.endpoint?.asksForUsage === true ? withIncludeUsage(body) : null
   return {
     kind: 'ask',
     body: withUsage ?? bytes,
-    model: asked?.model ?? null,
+    model: asked.model,
     stream,
     hideUsage: withUsage !== null,
     bufferedBytes: bytes.length,
@@ -130,6 +127,7 @@ function multipartAsk(
   outgoing: ServerResponse,
   contentType: string,
   limited: boolean,
+  idleTimeoutMs: number,
 ): Ask | Refusal {
   const boundary = boundaryOf(contentType)
   if (boundary === null) {
@@ -138,7 +136,7 @@ function multipartAsk(
           param: 'content-type',
           message: 'The multipart content type must have one boundary.',
         })
-      : streamedAsk(incoming, outgoing, null)
+      : streamedAsk(incoming, outgoing, new Upload(incoming, null, allowAll, idleTimeoutMs))
   }
   const decide = (model: string | null, malformed: boolean): Refusal | null => {
     if (!limited) return null
@@ -146,12 +144,16 @@ function multipartAsk(
       return refuse('invalid_request', { message: 'The multipart form can be read in more than one way.' })
     return modelsRefusal(grant.principal.policy, { model, others: [], hiddenIn: null })
   }
-  return streamedAsk(incoming, outgoing, new Upload(incoming, new MultipartScanner(boundary), decide))
+  const scanner = new MultipartScanner(boundary)
+  return streamedAsk(incoming, outgoing, new Upload(incoming, scanner, decide, idleTimeoutMs))
 }
 
-function streamedAsk(incoming: IncomingMessage, outgoing: ServerResponse, upload: Upload | null): Ask {
+function allowAll(): null {
+  return null
+}
+
+function streamedAsk(incoming: IncomingMessage, outgoing: ServerResponse, body: Upload): Ask {
   continueIfAsked(incoming, outgoing)
-  const body = upload ?? new Upload(incoming, null, () => null)
   return { kind: 'ask', body, model: null, stream: false, hideUsage: false, bufferedBytes: 0 }
 }
 
@@ -163,7 +165,8 @@ function continueIfAsked(incoming: IncomingMessage, outgoing: ServerResponse): v
 function readWhole(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
-  { maxJsonBytes, idleTimeoutMs, buffered }: ReadLimits,
+  share: BodyShare,
+  { maxJsonBytes, idleTimeoutMs }: ReadLimits,
 ): Promise<Buffer | Refusal | null> {
   const tooLarge = refuse('body_too_large', {
     message: `A JSON body may have ${maxJsonBytes} bytes here.`,
@@ -176,17 +179,19 @@ function readWhole(
   return new Promise((resolve) => {
     const chunks: Buffer[] = []
     let size = 0
-    const idle = setTimeout(() => finish(null), idleTimeoutMs)
+    const late = () => finish(refuse('request_timeout'))
+    const deadline = setTimeout(late, jsonDeadlineMs)
+    const idle = setTimeout(late, idleTimeoutMs)
     const finish = (result: Buffer | Refusal | null) => {
+      clearTimeout(deadline)
       clearTimeout(idle)
       incoming.off('data', onData).off('end', onEnd).off('close', onClose)
-      if (!Buffer.isBuffer(result)) buffered.give(size)
       if (result === null) incoming.destroy()
       resolve(result)
     }
     const onData = (chunk: Buffer) => {
       if (size + chunk.length > maxJsonBytes) return finish(tooLarge)
-      if (!buffered.take(chunk.length)) return finish(refuse('overloaded'))
+      if (!share.take(chunk.length)) return finish(refuse('overloaded'))
       size += chunk.length
       chunks.push(chunk)
       idle.refresh()

@@ -1,9 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Endpoint, Provider, Reading, WireError } from '../providers/provider.ts'
+import { writeEarlyHints } from './early-hints.ts'
+import { CutByShutdown } from './in-flight.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { filterModelList } from './model-list.ts'
-import { type ResponseHeaders, responseHeaders } from './response-headers.ts'
+import { headerValue, type ResponseHeaders, responseHeaders, withoutHeaders } from './response-headers.ts'
 import { UsageEventCutter } from './usage-event-cutter.ts'
 
 /** What the relay of one attempt must know of the request and of the house. */
@@ -20,8 +22,10 @@ export interface RelayPlan {
   readonly monotonic: () => number
   /** Whether an answer of that status is thrown away because another attempt follows. */
   readonly discards: (status: number, retryAfter: string | null) => boolean
-  /** What a client is told when the provider breaks off in a stream. */
-  readonly brokenStream: WireError
+  /** What a client is told when a stream breaks off with `error`. */
+  readonly brokenStream: (error: Error) => WireError
+  /** How long a client may stop reading. */
+  readonly idleTimeoutMs: number
 }
 
 /** How one attempt ended. Only `answered` wrote to the client. */
@@ -118,7 +122,8 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#firstByteAt = this.#plan.monotonic()
     const { endpoint, provider, hideUsage, visibleModels } = this.#plan
     const success = status < 300
-    if (endpoint?.metered && success) this.#meter = createMeter(provider, headers.mediaType, headers.encoded)
+    if (tellsUsage(endpoint) !== 'never' && success)
+      this.#meter = createMeter(provider, headers.mediaType, headers.encoded)
     const events = headers.mediaType === 'text/event-stream'
     if (hideUsage && success && events && !headers.encoded) this.#cutter = new UsageEventCutter()
     const filtered = visibleModels !== null && endpoint?.listsModels === true && success
@@ -187,16 +192,21 @@ export class Relay implements Dispatcher.DispatchHandler {
       return
     }
     this.#flush()
-    this.#break()
+    this.#break(error)
     this.#finishAnswered(true)
   }
 
   readonly #onClientClose = (): void => {
     if (this.#ended) return
+    const { errored } = this.#plan.outgoing
+    if (errored instanceof CutByShutdown) {
+      this.abort(errored)
+      return
+    }
     this.#gone = true
     this.#pending = null
     const worthwhile =
-      this.#plan.endpoint?.metered === true && (this.#headers === null || this.#meter !== null)
+      this.#headers === null ? tellsUsage(this.#plan.endpoint) === 'always' : this.#meter !== null
     if (this.#controller === null || !worthwhile) {
       this.abort(clientGone)
       return
@@ -238,10 +248,15 @@ export class Relay implements Dispatcher.DispatchHandler {
     if (outgoing.write(bytes) || this.#paused || this.#ended) return
     this.#paused = true
     this.#controller?.pause()
-    outgoing.once('drain', () => {
+    // The provider's own idle timeout rests while it is paused: the client must not hold both for ever.
+    const idle = setTimeout(() => outgoing.destroy(), this.#plan.idleTimeoutMs)
+    const resume = () => {
+      clearTimeout(idle)
+      outgoing.off('drain', resume).off('close', resume)
       this.#paused = false
       this.#controller?.resume()
-    })
+    }
+    outgoing.on('drain', resume).on('close', resume)
   }
 
   #sendHead(length: number | null = null): void {
@@ -266,20 +281,20 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 
   /** Destroys the client's connection, so that no parser can take what came for a whole answer. */
-  #break(): void {
+  #break(error: Error): void {
     const { outgoing, provider, path, brokenStream } = this.#plan
     const events = this.#headers?.mediaType === 'text/event-stream'
     // Between events only, and never to a client that isn't reading: the error must not wait for it.
-    if (!events || !this.#atEventEnd || this.#paused || this.#headers?.encoded) {
+    if (outgoing.destroyed || !events || !this.#atEventEnd || this.#paused || this.#headers?.encoded) {
       outgoing.destroy()
       return
     }
-    outgoing.write(provider.streamError(path, brokenStream), () => outgoing.destroy())
+    outgoing.write(provider.streamError(path, brokenStream(error)), () => outgoing.destroy())
   }
 
   #finishAnswered(truncated: boolean): void {
     const reading = this.#meter?.read() ?? null
-    const expected = this.#plan.endpoint?.metered === true && this.#status < 300
+    const expected = tellsUsage(this.#plan.endpoint) === 'always' && this.#status < 300
     this.#finish({
       kind: 'answered',
       answer: {
@@ -303,6 +318,10 @@ export class Relay implements Dispatcher.DispatchHandler {
   }
 }
 
+function tellsUsage(endpoint: Endpoint | null): Endpoint['tellsUsage'] {
+  return endpoint?.tellsUsage ?? 'never'
+}
+
 function flushRelay(relay: Relay): void {
   relay.flush()
 }
@@ -310,31 +329,4 @@ function flushRelay(relay: Relay): void {
 function endsEvent(bytes: Buffer): boolean {
   const end = bytes.toString('latin1', Math.max(0, bytes.length - 4))
   return end.endsWith('\n\n') || end.endsWith('\r\n\r\n')
-}
-
-function writeEarlyHints(outgoing: ServerResponse, flat: readonly string[]): void {
-  const values = flat.filter((_, index) => index % 2 === 1 && flat[index - 1]?.toLowerCase() === 'link')
-  const link = values.flatMap((value) => value.split(/,\s*(?=<)/))
-  if (link.length === 0) return
-  try {
-    outgoing.writeEarlyHints({ link })
-  } catch {
-    // Node throws at links that its own pattern does not know. A hint may be lost; the answer must not be.
-  }
-}
-
-function headerValue(flat: readonly string[], lowerCaseName: string): string | null {
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    if (flat[index]?.toLowerCase() === lowerCaseName) return flat[index + 1] ?? null
-  }
-  return null
-}
-
-function withoutHeaders(flat: readonly string[], lowerCaseNames: readonly string[]): string[] {
-  const kept: string[] = []
-  for (let index = 0; index + 1 < flat.length; index += 2) {
-    const name = flat[index] ?? ''
-    if (!lowerCaseNames.includes(name.toLowerCase())) kept.push(name, flat[index + 1] ?? '')
-  }
-  return kept
 }

@@ -64,3 +64,21 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHead
 function latin1(value: Buffer | string | undefined): string {
   return value === undefined ? '' : typeof value === 'string' ? value : value.toString('latin1')
 }
+
+/** The first value of a header in a flat list, or null. */
+export function headerValue(flat: readonly string[], lowerCaseName: string): string | null {
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    if (flat[index]?.toLowerCase() === lowerCaseName) return flat[index + 1] ?? null
+  }
+  return null
+}
+
+/** A flat list without the headers of these names. */
+export function withoutHeaders(flat: readonly string[], lowerCaseNames: readonly string[]): string[] {
+  const kept: string[] = []
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    const name = flat[index] ?? ''
+    if (!lowerCaseNames.includes(name.toLowerCase())) kept.push(name, flat[index + 1] ?? '')
+  }
+  return kept
+}

@@ -3,14 +3,16 @@ import { type Clock, errorFields, type Log, type RandomBytes } from '@latchkey/s
 import type { BoundProviderKey, OpenedProviderKey } from '@latchkey/vault'
 import type { Dispatcher } from 'undici'
 import type { Upstreams } from '../upstream/upstreams.ts'
+import { appendVia } from '../upstream/via.ts'
 import type { Candidate, Grant } from './authorize.ts'
-import type { Ask } from './read.ts'
+import { wireError } from './fault-body.ts'
+import { CutByShutdown } from './in-flight.ts'
+import type { Ask, ReadLimits } from './read.ts'
 import { type Refusal, refuse } from './refusal.ts'
 import { type Answer, type AttemptEnd, Relay } from './relay.ts'
 import { forwardedHeaders } from './request-headers.ts'
 import { type Failure, RetryPlan, retryAfterMs } from './retry.ts'
 import { Upload, UploadRefused } from './upload.ts'
-import { appendVia } from './via.ts'
 
 /** What sending asks of the vault: to open a provider key, in process and without waiting. */
 export interface ProviderKeyOpener {
@@ -25,6 +27,7 @@ export interface SendPorts {
   readonly log: Log
   readonly viaName: string
   readonly totalTimeoutMs: number
+  readonly read: ReadLimits
 }
 
 /** The request as it is sent: who may carry it, what it asks, and the client's connection. */
@@ -53,37 +56,41 @@ const totalTimeout = new Error('the total timeout has passed')
  * never rejects: an admitted request must come to its record.
  */
 export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
+  const progress: Progress = { count: 0, candidate: sending.grant.candidates[0] }
   try {
-    return await attempts(ports, sending)
+    return await attempts(ports, sending, progress)
   } catch (error) {
     ports.log.error('request.failed', { requestId: sending.requestId, ...errorFields(error) })
-    return {
-      kind: 'failed',
-      refusal: refuse('internal_error'),
-      attempts: 1,
-      candidate: sending.grant.candidates[0],
-    }
+    const { count, candidate } = progress
+    return { kind: 'failed', refusal: refuse('internal_error'), attempts: count, candidate }
   }
 }
 
-async function attempts(ports: SendPorts, sending: Sending): Promise<Sent> {
+/** Which attempt is under way. */
+interface Progress {
+  count: number
+  candidate: Candidate
+}
+
+async function attempts(ports: SendPorts, sending: Sending, progress: Progress): Promise<Sent> {
   const { grant, ask } = sending
   const plan = new RetryPlan(grant.candidates, grant.principal.policy.retries, ports.random)
   const deadline = ports.clock.monotonic() + ports.totalTimeoutMs
-  let candidate = grant.candidates[0]
-  for (let count = 1; ; count++) {
-    const end = await attempt(ports, sending, candidate, plan, deadline)
-    if (end.kind === 'answered' || end.kind === 'disconnected') return { ...end, attempts: count, candidate }
-    if (end.kind === 'refused') return { kind: 'failed', refusal: end.refusal, attempts: count, candidate }
+  for (;;) {
+    progress.count++
+    const end = await attempt(ports, sending, progress.candidate, plan, deadline)
+    const so = { attempts: progress.count, candidate: progress.candidate }
+    if (end.kind === 'answered' || end.kind === 'disconnected') return { ...end, ...so }
+    if (end.kind === 'refused') return { kind: 'failed', refusal: end.refusal, ...so }
     const failure = failureOf(end, ports.clock.now())
     const next = failure === null || !repeatable(ask) ? null : plan.advance(failure)
-    logFailure(ports.log, sending, candidate, end, count)
-    if (next === null) return { kind: 'failed', refusal: refusalOf(end), attempts: count, candidate }
+    if (end.kind !== 'damaged') logFailure(ports.log, sending, progress, end)
+    if (next === null) return { kind: 'failed', refusal: refusalOf(end), ...so }
     if (next.delayMs > 0) {
       await pause(Math.min(next.delayMs, deadline - ports.clock.monotonic()), sending.outgoing)
     }
-    if (sending.outgoing.destroyed) return { kind: 'disconnected', attempts: count, candidate }
-    candidate = next.candidate
+    if (sending.outgoing.destroyed) return { kind: 'disconnected', ...so }
+    progress.candidate = next.candidate
   }
 }
 
@@ -119,10 +126,8 @@ function attempt(
   if (outgoing.destroyed) return Promise.resolve({ kind: 'disconnected' })
   const opened = ports.vault.openProviderKey(providerKey)
   if (opened.kind === 'sealed') return Promise.resolve({ kind: 'refused', refusal: refuse('vault_sealed') })
-  if (opened.kind === 'damaged') {
-    ports.log.error('provider_key.damaged', { requestId: sending.requestId, providerKeyId: providerKey.id })
-    return Promise.resolve({ kind: 'damaged' })
-  }
+  // The vault has said so in the log.
+  if (opened.kind === 'damaged') return Promise.resolve({ kind: 'damaged' })
   const upstream = ports.upstreams.at(providerKey.baseUrl)
   const { flat, via } = forwardedHeaders(sending.rawHeaders, provider)
   const length = ask.body instanceof Upload ? outgoing.req.headers['content-length'] : undefined
@@ -142,12 +147,8 @@ function attempt(
           repeatable(ask) &&
           plan.peek({ kind: 'status', status, retryAfterMs: retryAfterMs(retryAfter, ports.clock.now()) }) !==
             null,
-        brokenStream: {
-          message: 'The provider broke off in the middle of its answer.',
-          type: 'api_error',
-          code: 'upstream_unreachable',
-          param: null,
-        },
+        brokenStream: (error) => wireError(brokenBy(error)),
+        idleTimeoutMs: ports.read.idleTimeoutMs,
       },
       (end) => {
         clearTimeout(total)
@@ -157,7 +158,7 @@ function attempt(
     const total = setTimeout(() => relay.abort(totalTimeout), Math.max(0, deadline - ports.clock.monotonic()))
     upstream.pool.dispatch(
       {
-        path: upstream.basePath + grant.target.upstreamPath,
+        path: originForm(upstream.basePath + grant.target.upstreamPath),
         // Any token is a method to node:http and to undici; the type only lists the usual ones.
         method: sending.method as Dispatcher.HttpMethod,
         headers: [
@@ -176,6 +177,11 @@ function attempt(
   })
 }
 
+/** A base URL without a path, and a request to it as it is, leave nothing before the query. */
+function originForm(path: string): string {
+  return path.startsWith('/') ? path : `/${path}`
+}
+
 /** A body that has begun to stream can't be sent twice. */
 function repeatable(ask: Ask): boolean {
   return !(ask.body instanceof Upload && ask.body.started)
@@ -188,9 +194,12 @@ function failureOf(end: Unanswered, now: number): Failure | null {
   if (end.kind === 'damaged') return { kind: 'status', status: 401, retryAfterMs: null }
   if (end.kind === 'discarded')
     return { kind: 'status', status: end.status, retryAfterMs: retryAfterMs(end.retryAfter, now) }
-  if (end.kind !== 'failed' || end.began || timedOut(end.error) || end.error instanceof UploadRefused)
-    return null
-  return { kind: 'connection' }
+  return end.began || timedOut(end.error) || isOurs(end.error) ? null : { kind: 'connection' }
+}
+
+/** Whether the attempt was broken off on our side, so that another one would fare no better. */
+function isOurs(error: Error): boolean {
+  return error instanceof UploadRefused || error instanceof CutByShutdown
 }
 
 function timedOut(error: Error): boolean {
@@ -202,24 +211,30 @@ function refusalOf(end: Unanswered): Refusal {
   if (end.kind === 'damaged') return refuse('internal_error')
   if (end.kind !== 'failed') return refuse('upstream_unreachable')
   if (end.error instanceof UploadRefused) return end.error.refusal
+  if (end.error instanceof CutByShutdown) return refuse('draining')
   const connectTimeout = 'code' in end.error && end.error.code === 'UND_ERR_CONNECT_TIMEOUT'
   return refuse(timedOut(end.error) || connectTimeout ? 'upstream_timeout' : 'upstream_unreachable')
+}
+
+/** What broke a stream off: the provider, or our own patience with it. */
+function brokenBy(error: Error): Refusal {
+  if (error instanceof CutByShutdown) return refuse('draining')
+  return timedOut(error)
+    ? refuse('upstream_timeout', { message: 'The answer took longer than it may.' })
+    : refuse('upstream_unreachable', { message: 'The provider broke off in the middle of its answer.' })
 }
 
 function logFailure(
   log: Log,
   { requestId }: Sending,
-  { providerKey }: Candidate,
-  end: Unanswered,
-  attempt: number,
+  { count, candidate }: Progress,
+  end: Exclude<Unanswered, { readonly kind: 'damaged' }>,
 ): void {
-  const status = end.kind === 'discarded' ? { status: end.status } : {}
-  const error = end.kind === 'failed' ? errorFields(end.error) : {}
+  const outcome = end.kind === 'discarded' ? { status: end.status } : errorFields(end.error)
   log.warn('upstream.attempt_failed', {
     requestId,
-    providerKeyId: providerKey.id,
-    attempt,
-    ...status,
-    ...error,
+    providerKeyId: candidate.providerKey.id,
+    attempt: count,
+    ...outcome,
   })
 }

@@ -22,6 +22,7 @@ export class Upload implements AsyncIterable<Buffer> {
   readonly #incoming: IncomingMessage
   readonly #scanner: MultipartScanner | null
   readonly #decide: (model: string | null, malformed: boolean) => Refusal | null
+  readonly #idleTimeoutMs: number
   #bytes = 0
   #started = false
 
@@ -29,10 +30,12 @@ export class Upload implements AsyncIterable<Buffer> {
     incoming: IncomingMessage,
     scanner: MultipartScanner | null,
     decide: (model: string | null, malformed: boolean) => Refusal | null,
+    idleTimeoutMs: number,
   ) {
     this.#incoming = incoming
     this.#scanner = scanner
     this.#decide = decide
+    this.#idleTimeoutMs = idleTimeoutMs
   }
 
   /** Bytes received so far. */
@@ -54,10 +57,7 @@ export class Upload implements AsyncIterable<Buffer> {
     this.#started = true
     const scanner = this.#scanner
     let decided = false
-    // The iterator must not destroy the socket when an upstream answers early: the answer goes over it.
-    const chunks: AsyncIterable<Buffer> = this.#incoming.iterator({ destroyOnReturn: false })
-    for await (const chunk of chunks) {
-      this.#bytes += chunk.length
+    for await (const chunk of this.#chunks()) {
       if (scanner === null) {
         yield chunk
         continue
@@ -73,6 +73,22 @@ export class Upload implements AsyncIterable<Buffer> {
     const rest = scanner?.end() ?? null
     if (scanner !== null && !decided) this.#refuseUnlessAllowed(scanner)
     if (rest !== null && rest.length > 0 && !decided) yield rest
+  }
+
+  /** The chunks as they come. An upload in which nothing moves, on whichever side, is broken off. */
+  async *#chunks(): AsyncGenerator<Buffer> {
+    const idle = setTimeout(() => this.#incoming.destroy(), this.#idleTimeoutMs)
+    try {
+      // The iterator must not destroy the socket when an upstream answers early: the answer goes over it.
+      const chunks: AsyncIterable<Buffer> = this.#incoming.iterator({ destroyOnReturn: false })
+      for await (const chunk of chunks) {
+        idle.refresh()
+        this.#bytes += chunk.length
+        yield chunk
+      }
+    } finally {
+      clearTimeout(idle)
+    }
   }
 
   #refuseUnlessAllowed(scanner: MultipartScanner): void {

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
-import { type Clock, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
+import { type Clock, errorFields, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
 import { openVault, type Vault } from '@latchkey/vault'
 import { createAdminApp } from '../admin/app.ts'
 import { ensureAdminToken } from '../admin/token.ts'
@@ -10,11 +10,11 @@ import { BufferedBytes } from '../proxy/buffered-bytes.ts'
 import { createDataPlane, type Readiness } from '../proxy/data-plane.ts'
 import { InFlight } from '../proxy/in-flight.ts'
 import type { ProxyPorts } from '../proxy/pipeline.ts'
-import { viaName } from '../proxy/via.ts'
 import { QueueRecorder } from '../records/queue-recorder.ts'
 import { startSimulator } from '../simulator/simulator.ts'
 import { testProviderKey } from '../upstream/test-provider-key.ts'
 import { Upstreams } from '../upstream/upstreams.ts'
+import { viaName } from '../upstream/via.ts'
 import { version } from '../version.ts'
 import { removeAnnouncement, writeAnnouncement } from './announcement.ts'
 import { Closers } from './closers.ts'
@@ -123,8 +123,8 @@ async function open(
     read: {
       maxJsonBytes: config.maxJsonBytes,
       idleTimeoutMs: config.idleTimeoutMs,
-      buffered: new BufferedBytes(config.maxBufferedBytes),
     },
+    buffered: new BufferedBytes(config.maxBufferedBytes, config.maxJsonBytes),
     inFlight,
     trustedProxies: config.trustedProxies,
     corsOrigins: config.corsOrigins,
@@ -148,7 +148,7 @@ async function open(
     testProviderKey: (key) => {
       const opened = vault.openProviderKey(key)
       return opened.kind === 'opened'
-        ? testProviderKey(upstreams, key, opened.secret, clock)
+        ? testProviderKey(upstreams, key, opened.secret, ports.viaName, clock)
         : Promise.resolve({
             kind: 'unreachable',
             code: opened.kind,
@@ -166,7 +166,10 @@ async function open(
   )
   closers.add('admin plane', () => closeServer(adminPlane))
 
-  await warmUp(ports, storage.socketDirectory, clock)
+  await warmUp(ports, storage.socketDirectory, clock).catch((error: unknown) => {
+    // Cold, it serves all the same.
+    log.warn('gateway.warm_up_failed', errorFields(error))
+  })
   warm = true
   writeAnnouncement(config.dataDirectory, {
     pid: process.pid,

@@ -1,12 +1,17 @@
 import { type Clock, errorFields, type ProviderKeyTestWire, type Secret } from '@latchkey/shared'
 import { findProvider } from '../providers/registry.ts'
 import type { Upstreams } from './upstreams.ts'
+import { appendVia } from './via.ts'
+
+/** Somebody is waiting at a terminal. */
+const deadlineMs = 15_000
 
 /** Asks the provider for its list of models with that key: it costs nothing and shows whether the key is accepted. */
 export async function testProviderKey(
   upstreams: Upstreams,
   key: { readonly provider: string; readonly baseUrl: string },
   secret: Secret,
+  ownName: string,
   clock: Clock,
 ): Promise<ProviderKeyTestWire> {
   const provider = findProvider(key.provider)
@@ -19,7 +24,8 @@ export async function testProviderKey(
     const response = await pool.request({
       method: 'GET',
       path: `${basePath}/models`,
-      headers: { [name]: value },
+      headers: { [name]: value, via: appendVia(null, ownName) },
+      signal: AbortSignal.timeout(deadlineMs),
     })
     await response.body.dump()
     return { kind: 'reachable', status: response.statusCode, durationMs: clock.monotonic() - started }

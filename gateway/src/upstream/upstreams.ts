@@ -71,6 +71,8 @@ export class Upstreams {
     const connect = buildConnector({
       timeout: connectTimeoutMs,
       allowH2: false,
+      // Said, so that NODE_TLS_REJECT_UNAUTHORIZED in the environment can't undo it.
+      rejectUnauthorized: true,
       lookup: permittedLookup(secure, allowed),
     })
     const literal = url.hostname.replace(/^\[|\]$/g, '')
