@@ -8,7 +8,7 @@ import {
   redact,
   Secret,
 } from '@latchkey/shared'
-import type { RootKeySource } from '@latchkey/vault'
+import { canonicalBaseUrl, parseProviderSecret, type RootKeySource } from '@latchkey/vault'
 
 /** Everything that the environment decides, read once and frozen. Durations are milliseconds, sizes bytes. */
 export interface Config {
@@ -38,7 +38,7 @@ export interface Config {
   readonly drainTimeoutMs: number
   /** How long snapshots are served while Postgres is away; 0 refuses at once. */
   readonly snapshotMaxAgeMs: number
-  /** Stored in the vault as provider key `openai` when the vault is new. */
+  /** Stored in the vault as provider key `openai` when the vault is made. */
   readonly firstOpenAiKey: { readonly secret: Secret; readonly baseUrl: string | null } | null
 }
 
@@ -66,7 +66,13 @@ export function readConfig(env: Environment): Config {
     adminHost: text(env, 'LATCHKEY_ADMIN_HOST', '127.0.0.1'),
     adminPort,
     logLevel: oneOf(env, 'LATCHKEY_LOG_LEVEL', logLevels, 'info'),
-    keyPrefix: matching(env, 'LATCHKEY_KEY_PREFIX', /^[a-z]{2,8}$/, 'two to eight lower-case letters', 'lk'),
+    keyPrefix: matching(
+      env,
+      'LATCHKEY_KEY_PREFIX',
+      /^[a-z]{2,16}$/,
+      'two to sixteen lower-case letters',
+      'lk',
+    ),
     rootKey: rootKeySetting(env, dataDirectory),
     maxJsonBytes: integer(env, 'LATCHKEY_MAX_JSON_BYTES', 32 * 2 ** 20, 1024, 2 ** 30),
     maxBufferedBytes: integer(env, 'LATCHKEY_MAX_BUFFERED_BYTES', 256 * 2 ** 20, 2 ** 20, 2 ** 36),
@@ -177,5 +183,24 @@ function rootKeySetting(env: Environment, dataDirectory: string): RootKeySource 
 
 function firstOpenAiKey(env: Environment): Config['firstOpenAiKey'] {
   const secret = text(env, 'OPENAI_API_KEY', null)
-  return secret === null ? null : { secret: new Secret(secret), baseUrl: text(env, 'OPENAI_BASE_URL', null) }
+  const baseUrl = text(env, 'OPENAI_BASE_URL', null)
+  if (secret === null) return null
+  return {
+    secret: checked('OPENAI_API_KEY', () => parseProviderSecret(new Secret(secret))),
+    baseUrl: baseUrl === null ? null : checked('OPENAI_BASE_URL', () => canonicalBaseUrl(baseUrl)),
+  }
+}
+
+/** What `parse` gives; its fault as one of `variable`. */
+function checked<Value>(variable: string, parse: () => Value): Value {
+  try {
+    return parse()
+  } catch (error) {
+    if (!(error instanceof LatchkeyError)) throw error
+    throw new LatchkeyError('invalid_config', {
+      message: `${variable} is not valid: ${error.message}`,
+      param: variable,
+      cause: error,
+    })
+  }
 }

@@ -69,10 +69,19 @@ export interface Log {
 export const logLevels = ['debug', 'info', 'warn', 'error', 'silent'] as const
 export type LogLevel = (typeof logLevels)[number]
 
-// Credentials that a library's error message might quote. The token grammar of our own keys is in
-// the vault; this only has to recognise what must not be written.
-const credential =
-  /\b(?:lk[a-z]?_[0-9A-Za-z_]{4,}|whsec_[0-9A-Za-z+/=]{4,}|sk-[0-9A-Za-z_-]{4,}|(?:Bearer|Basic)\s+\S+)/gi
+// Credentials that a library's error message might quote: our own tokens under any prefix, and those of
+// the providers that mark theirs. This only has to recognise what must not be written.
+const credential = new RegExp(
+  [
+    String.raw`\blk[a-z]?_[0-9A-Za-z_]{4,}`,
+    String.raw`\b[a-z]{2,17}_[0-9A-Za-z]{12}_[0-9A-Za-z]{20,}`,
+    String.raw`\bwhsec_[0-9A-Za-z+/=]{4,}`,
+    String.raw`\b(?:sk|pk|rk|xai|gsk|hf|r8)[-_][0-9A-Za-z_-]{8,}`,
+    String.raw`\bAIza[0-9A-Za-z_-]{8,}`,
+    String.raw`\b(?:Bearer|Basic)\s+\S+`,
+  ].join('|'),
+  'gi',
+)
 
 /** `text` with everything that looks like a credential replaced, and cut to 500 characters. */
 export function redact(text: string): string {
@@ -89,8 +98,25 @@ export function errorFields(error: unknown): LogFields {
   return {
     errorName: root.name,
     errorMessage: redact(root.message),
+    ...(isBug(root) ? { errorStack: frames(root) } : {}),
     ...(typeof code === 'string' || typeof code === 'number' ? { errorCode: code } : {}),
   }
+}
+
+/** An error that no outside world causes: only the code that it names can be mended. */
+function isBug(error: Error): boolean {
+  return error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError
+}
+
+/** Where it was thrown: the frames alone, since a stack begins with the message. */
+function frames(error: Error): string {
+  const lines = error.stack?.split('\n').filter((line) => /^\s+at /.test(line)) ?? []
+  return redact(
+    lines
+      .slice(0, 6)
+      .map((line) => line.trim())
+      .join(' | '),
+  )
 }
 
 function pick(fields: LogFields): Record<string, string | number | boolean | null> {

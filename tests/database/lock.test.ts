@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { LatchkeyError, lockDataDirectory } from '@latchkey/shared'
+import { LatchkeyError, lockDataDirectory, lockHolder } from '@latchkey/shared'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { startEmbeddedProcess } from '../support/embedded-process.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -33,8 +33,12 @@ describe('the lock on the data directory', () => {
     expect(refused.code).toBe('directory_locked')
     expect(refused.details).toStrictEqual({ path: directory, pid: first.pid })
     expect(refused.message).toContain(String(first.pid))
+    expect(lockHolder(directory)).toBe(first.pid)
 
     await first.kill()
+    // Its pid still stands there, and may be another program's.
+    expect(existsSync(join(directory, 'gateway.pid'))).toBe(true)
+    expect(lockHolder(directory)).toBeNull()
     const lock = lockDataDirectory(directory)
     expect(readFileSync(join(directory, 'gateway.pid'), 'utf8')).toBe(`${process.pid}\n`)
     lock.release()

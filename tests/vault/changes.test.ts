@@ -137,9 +137,15 @@ describe('while Postgres is away', () => {
     expect(await servedAs(vault, token)).toBe('unavailable')
   })
 
-  test('they work no longer than a snapshot is believed, if told to be strict', async () => {
-    const { clock, vault, token } = await cutOff({ staleForMs: 0 })
-    clock.step(7999)
+  test('they are refused at once, if told to be strict', async () => {
+    const { vault, token } = await cutOff({ staleForMs: 0 })
+    expect(status(vault, token)).toBeUndefined()
+    expect(await servedAs(vault, token)).toBe('unavailable')
+  })
+
+  test('they work for as long as told, where that is less than a snapshot is believed', async () => {
+    const { clock, vault, token } = await cutOff({ staleForMs: 3000 })
+    clock.step(2999)
     expect(status(vault, token)).toBe('active')
     clock.step(1)
     expect(await servedAs(vault, token)).toBe('unavailable')

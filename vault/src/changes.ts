@@ -2,6 +2,9 @@ import { type Clock, type Database, errorFields, type Log } from '@latchkey/shar
 import { type Kysely, sql, type Transaction } from 'kysely'
 import type { ChangeListener } from './change-listener.ts'
 
+/** For how long after a look at the counter snapshots are used without another, in milliseconds. */
+export const defaultTrustForMs = 8000
+
 /** The channel of NOTIFY. Its payload says what changed, for people who listen; nobody decides by it. */
 export const changeChannel = 'latchkey_change'
 
@@ -21,7 +24,7 @@ export interface ChangeFeedOptions {
   readonly pollEveryMs?: number
   /** Milliseconds after which a poll without an answer has failed. */
   readonly pollDeadlineMs?: number
-  /** Milliseconds for which a snapshot is believed after the last successful poll. */
+  /** Milliseconds for which a snapshot is believed after the last successful poll; 0: none is. */
   readonly trustForMs?: number
 }
 
@@ -51,7 +54,7 @@ export class ChangeFeed {
   #closed = false
 
   constructor(options: ChangeFeedOptions) {
-    this.#options = { pollEveryMs: 2000, pollDeadlineMs: 1500, trustForMs: 8000, ...options }
+    this.#options = { pollEveryMs: 2000, pollDeadlineMs: 1500, trustForMs: defaultTrustForMs, ...options }
     this.#listener = options.listener
   }
 

@@ -16,6 +16,7 @@ export type {
   Removed,
   SecretRotated,
 } from './provider-keys.ts'
+export { parseProviderSecret } from './provider-keys.ts'
 export { type MintedToken, TokenFormat, type TokenParse, type TokenType } from './proxy-key.ts'
 export type { ListProxyKeys, ProxyKeyPage } from './proxy-key-list.ts'
 export type { ProxyKey } from './proxy-key-view.ts'

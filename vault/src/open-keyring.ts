@@ -36,6 +36,8 @@ export interface OpenedKeyring {
   readonly defaultOrganizationId: OrganizationId
   readonly keys: readonly RingKey[]
   readonly rootKeyId: string
+  /** Whether it was made just now. */
+  readonly created: boolean
 }
 
 export interface KeyringSurroundings {
@@ -69,7 +71,8 @@ export async function loadKeyring(
       .executeTakeFirst()
     if (organization === undefined) throw new LatchkeyError('keyring_damaged')
     const { keys, rootKeyId } = await openWith(trx, deployment.id, source, surroundings.log)
-    return { deploymentId: deployment.id, defaultOrganizationId: organization.id, keys, rootKeyId }
+    const defaultOrganizationId = organization.id
+    return { deploymentId: deployment.id, defaultOrganizationId, keys, rootKeyId, created: false }
   })
 }
 
@@ -128,7 +131,7 @@ async function create(
   for (const key of keys) await insertRingKey(trx, key, { root, deploymentId, random }, at)
   wipeRootKey(root)
   log.info('keyring.created', { count: keys.length })
-  return { deploymentId, defaultOrganizationId, keys, rootKeyId: root.id }
+  return { deploymentId, defaultOrganizationId, keys, rootKeyId: root.id, created: true }
 }
 
 async function firstRootKey(

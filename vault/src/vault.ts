@@ -14,10 +14,10 @@ import {
 import type { Kysely } from 'kysely'
 import { Argon2Guard, type Argon2Limits } from './argon2.ts'
 import type { ChangeListener } from './change-listener.ts'
-import { ChangeFeed } from './changes.ts'
+import { ChangeFeed, defaultTrustForMs } from './changes.ts'
 import { type DamageReport, findDamage } from './damage.ts'
 import { Keyring, type RingKeyStatus } from './keyring.ts'
-import { loadKeyring } from './open-keyring.ts'
+import { loadKeyring, type OpenedKeyring } from './open-keyring.ts'
 import { ProviderKeys } from './provider-keys.ts'
 import { TokenFormat } from './proxy-key.ts'
 import { ProxyKeys } from './proxy-keys.ts'
@@ -68,6 +68,8 @@ export interface Vault {
   readonly deploymentId: DeploymentId
   /** The organization of a fresh deployment. */
   readonly defaultOrganizationId: OrganizationId
+  /** Whether this start made it: nothing has ever been stored in it. */
+  readonly created: boolean
   readonly sealed: boolean
   readonly tokens: TokenFormat
   readonly verifier: Verifier
@@ -108,7 +110,10 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   const opened = await loadKeyring({ db, clock, random, log }, options.rootKey)
   const keyring = new Keyring()
   keyring.load(opened.keys)
-  const changes = new ChangeFeed({ db, listener: options.listener, clock, log })
+  const staleForMs = options.staleForMs ?? defaultSnapshotLimits.staleForMs
+  // Who allows no stale snapshot wants every key read at every request.
+  const trustForMs = Math.min(defaultTrustForMs, staleForMs)
+  const changes = new ChangeFeed({ db, listener: options.listener, clock, log, trustForMs })
   await changes.start()
   const parts: VaultParts = { db, keyring, deploymentId: opened.deploymentId, changes, clock, random, log }
   const vault = new OpenVault(options, parts, tokens, opened)
@@ -119,6 +124,7 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
 class OpenVault implements Vault {
   readonly deploymentId: DeploymentId
   readonly defaultOrganizationId: OrganizationId
+  readonly created: boolean
   readonly tokens: TokenFormat
   readonly verifier: Verifier
   readonly providerKeys: ProviderKeys
@@ -133,12 +139,7 @@ class OpenVault implements Vault {
   #source: RootKeySource
   #rootKeyId: string
 
-  constructor(
-    options: VaultOptions,
-    parts: VaultParts,
-    tokens: TokenFormat,
-    opened: { readonly defaultOrganizationId: OrganizationId; readonly rootKeyId: string },
-  ) {
+  constructor(options: VaultOptions, parts: VaultParts, tokens: TokenFormat, opened: OpenedKeyring) {
     this.#parts = parts
     this.#source = options.rootKey
     this.#rootKeyId = opened.rootKeyId
@@ -149,6 +150,7 @@ class OpenVault implements Vault {
     })
     this.deploymentId = parts.deploymentId
     this.defaultOrganizationId = opened.defaultOrganizationId
+    this.created = opened.created
     this.tokens = tokens
     this.changes = parts.changes
     this.verifier = new TokenVerifier(parts, tokens, this.#argon2, this.#snapshots)

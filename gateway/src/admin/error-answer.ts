@@ -1,4 +1,11 @@
-import { type ErrorWire, errorFields, LatchkeyError, type Log } from '@latchkey/shared'
+import {
+  type ErrorCode,
+  type ErrorWire,
+  errorFields,
+  isConnectionFault,
+  LatchkeyError,
+  type Log,
+} from '@latchkey/shared'
 
 /**
  * The answer to a request that failed, in the admin API's shape. What is no fault of the catalogue is
@@ -25,7 +32,7 @@ function asFault(error: unknown): LatchkeyError {
   if (error instanceof LatchkeyError) {
     // A fault of the start (a root key that does not open the keyring) has an exit code, not a status.
     if (!error.fault.planes.includes('start')) return error
-    return new LatchkeyError('conflict', {
+    return new LatchkeyError(adminCode(error.code), {
       message: error.message,
       details: { fault: error.code },
       cause: error,
@@ -36,10 +43,7 @@ function asFault(error: unknown): LatchkeyError {
   return new LatchkeyError('internal_error', { message, cause: error })
 }
 
-/** Errors of the socket, and the classes 08 (connection), 53 (resources) and 57P (operator) of SQLSTATE. */
-function isConnectionFault(error: unknown): boolean {
-  if (!(error instanceof Error)) return false
-  if (/^(?:timeout exceeded when trying to connect|Connection terminated)/.test(error.message)) return true
-  const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return /^(?:ECONN|ENOENT$|EPIPE$|08|53|57P)/.test(code)
+function adminCode(code: ErrorCode): 'database_unavailable' | 'internal_error' | 'conflict' {
+  if (code === 'disk_full') return 'database_unavailable'
+  return code === 'keyring_damaged' ? 'internal_error' : 'conflict'
 }

@@ -1,7 +1,7 @@
-import { LatchkeyError, Secret } from '@latchkey/shared'
+import { LatchkeyError, lockHolder, Secret } from '@latchkey/shared'
 import { readAdminToken } from '../admin/token.ts'
 import { readDataDirectory } from '../config.ts'
-import { isProcessAlive, readAnnouncement } from '../runtime/announcement.ts'
+import { readAnnouncement } from '../runtime/announcement.ts'
 import { CommandFailure, exitCode } from './exit-code.ts'
 
 /** Where a gateway's admin plane answers, and what opens it. */
@@ -49,8 +49,8 @@ function remote(url: string, token: string | undefined): GatewayAddress {
 
 function localUrl(env: Environment, dataDirectory: string): string | null {
   const announced = readAnnouncement(dataDirectory)
-  // A dead gateway's port may be another program's by now, which must not be sent the token.
-  if (announced !== null) return isProcessAlive(announced.pid) ? announced.adminUrl : null
+  // A dead gateway's port and pid may be other programs' by now, which must not be sent the token.
+  if (announced !== null) return lockHolder(dataDirectory) === announced.pid ? announced.adminUrl : null
   const port = env.LATCHKEY_ADMIN_PORT
   if (!port) return null
   if (!/^[0-9]{1,5}$/.test(port)) {

@@ -5,7 +5,7 @@ import { CommandFailure, exitCode } from './exit-code.ts'
 
 const idShape = /^[0-9A-Za-z]{12}$/
 /** A whole token: somebody found it in a log and wants it revoked. Only the id in it is used and sent. */
-const tokenShape = /^[a-z]{2,8}_([0-9A-Za-z]{12})_[0-9A-Za-z]*$/
+const tokenShape = /^[a-z]{2,17}_([0-9A-Za-z]{12})_[0-9A-Za-z]*$/
 
 /**
  * The proxy key that `text` means: an id, a token, or a name that one key has (revoked ones count

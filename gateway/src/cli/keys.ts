@@ -125,11 +125,12 @@ Examples:
     .addHelpText('after', '\nExample:\n  latchkey keys rotate alice --grace 0')
     .action(async (text: string, options: { readonly grace?: number; readonly json?: true }) => {
       const client = connect(surroundings)
-      const { id } = await findKey(client, text)
+      const { id, revision } = await findKey(client, text)
       const key = await client.call({
         method: 'POST',
         path: `/api/keys/${id}/rotate`,
-        body: options.grace === undefined ? {} : { graceSeconds: options.grace },
+        // Of two who rotate at once, the second would end the secret that the first was just given.
+        body: { revision, ...(options.grace === undefined ? {} : { graceSeconds: options.grace }) },
         answer: mintedProxyKeyWire,
       })
       if (options.json) return terminal.json(key)

@@ -140,7 +140,12 @@ Examples:
       if (options.json) return terminal.json(outcome)
       if (outcome.kind === 'unreachable')
         return terminal.line(`${name}: ${outcome.message} (${outcome.code})`)
-      const verdict = accepted ? 'the provider accepts the key' : 'the provider refuses the key'
+      const refused = outcome.status === 401 || outcome.status === 403
+      const verdict = accepted
+        ? 'the provider accepts the key'
+        : refused
+          ? 'the provider refuses the key'
+          : 'the provider answers, but not with its list of models, so this says nothing of the key'
       terminal.line(`${name}: ${verdict} (status ${outcome.status}, ${Math.round(outcome.durationMs)} ms)`)
     })
 }

@@ -1,4 +1,4 @@
-import type { Secret } from '@latchkey/shared'
+import type { ProviderName, Secret } from '@latchkey/shared'
 
 /** How the tokens of one answer were counted by the provider. Null: the provider did not say. */
 export interface Usage {
@@ -45,7 +45,7 @@ export interface ModelsAsked {
 
 /** An LLM API that we can talk to. */
 export interface Provider {
-  readonly name: string
+  readonly name: ProviderName
   /** With its version path; null where every provider key must name its own. */
   readonly defaultBaseUrl: string | null
   /** The header that carries the provider key. The one line in which it leaves the vault. */

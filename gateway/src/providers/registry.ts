@@ -1,14 +1,19 @@
+import type { ProviderName } from '@latchkey/shared'
 import { openai } from './openai/openai.ts'
 import { openaiCompatible } from './openai-compatible/openai-compatible.ts'
 import type { Provider } from './provider.ts'
 import { simulator } from './simulator/simulator.ts'
 
-/** Every provider that we can talk to. A new one is a folder beside this file and a line here. */
-const providers: readonly Provider[] = [openai, openaiCompatible, simulator]
+/** Every provider that we can talk to. A new one is a folder beside this file, a name in the admin API and a line here. */
+const providers: Readonly<Record<ProviderName, Provider>> = {
+  openai,
+  'openai-compatible': openaiCompatible,
+  simulator,
+}
 
-export const providerNames: readonly string[] = providers.map((provider) => provider.name)
+const byName = new Map<string, Provider>(Object.entries(providers))
 
 /** The provider of that name, or null. */
 export function findProvider(name: string): Provider | null {
-  return providers.find((provider) => provider.name === name) ?? null
+  return byName.get(name) ?? null
 }

@@ -29,6 +29,7 @@ export class QueueRecorder implements Recorder {
   /** Places taken: queued records, those being written, and those of requests in flight. */
   #taken = 0
   #dropped = 0
+  #droppedReported = 0
   #refusals = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
   #writing: Promise<void> | null = null
@@ -102,6 +103,7 @@ export class QueueRecorder implements Recorder {
   }
 
   async #writeAll(): Promise<void> {
+    this.#reportDropped()
     await this.#writeRefusals()
     while (this.#queue.length > 0 && !this.#expired()) {
       const batch = this.#queue.splice(0, batchRows)
@@ -113,6 +115,12 @@ export class QueueRecorder implements Recorder {
     }
   }
 
+  #reportDropped(): void {
+    if (this.#dropped === this.#droppedReported) return
+    this.#options.log.warn('records.dropped', { count: this.#dropped - this.#droppedReported })
+    this.#droppedReported = this.#dropped
+  }
+
   /** Tries until the batch is written, or the deadline has passed: then false. */
   async #write(batch: readonly RequestRecord[]): Promise<boolean> {
     const { pool, log } = this.#options
@@ -122,7 +130,7 @@ export class QueueRecorder implements Recorder {
         this.#taken -= batch.length
         return true
       } catch (error) {
-        if (isDataError(error)) return this.#writeHalves(batch, error)
+        if (isRowFault(error)) return this.#writeHalves(batch, error)
         log.warn('records.write_failed', { rows: batch.length, ...errorFields(error) })
         if (this.#expired()) return false
         await sleep(delay)
@@ -171,8 +179,12 @@ export class QueueRecorder implements Recorder {
   }
 }
 
-/** Errors of class 22 (data) and 23 (integrity) are about a row, not about the connection. */
-function isDataError(error: unknown): boolean {
+/**
+ * Whether writing again can't help: a row that can't be made a row of, or SQLSTATE classes 22 (data), 23
+ * (integrity) and 54 (limits). All else is about the connection or the server, and passes.
+ */
+function isRowFault(error: unknown): boolean {
+  if (error instanceof TypeError || error instanceof RangeError) return true
   const code: unknown = error instanceof Error && 'code' in error ? error.code : null
-  return typeof code === 'string' && /^2[23][0-9A-Z]{3}$/.test(code)
+  return typeof code === 'string' && /^(?:22|23|54)[0-9A-Z]{3}$/.test(code)
 }

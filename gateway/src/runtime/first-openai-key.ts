@@ -3,14 +3,13 @@ import type { Vault } from '@latchkey/vault'
 import type { Config } from '../config.ts'
 import { openai } from '../providers/openai/openai.ts'
 
-/** Stores `OPENAI_API_KEY` in a vault that has no provider key yet, under the name `openai`. */
+/** Stores `OPENAI_API_KEY` in a vault that this start has made, under the name `openai`. What is removed later stays removed. */
 export async function addFirstOpenAiKey(
   vault: Vault,
   key: Config['firstOpenAiKey'],
   log: Log,
 ): Promise<void> {
-  if (key === null || vault.sealed || (await vault.providerKeys.list(vault.defaultOrganizationId)).length > 0)
-    return
+  if (key === null || !vault.created) return
   await vault.providerKeys.add({
     organizationId: vault.defaultOrganizationId,
     name: openai.name,

@@ -2,6 +2,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   mkdirSync,
   readFileSync,
   realpathSync,
@@ -55,6 +56,28 @@ export function lockDataDirectory(directory: string): DirectoryLock {
     throw error
   }
   return { directory: real, release }
+}
+
+/**
+ * The process that holds the data directory now, or null. Asks the lock, not the pid alone, which after a
+ * kill -9 may be another program's. A start that takes the lock in the same microseconds may be refused.
+ */
+export function lockHolder(directory: string): number | null {
+  const file = join(directory, 'gateway.lock')
+  return existsSync(file) && isLocked(file) ? readPid(join(directory, 'gateway.pid')) : null
+}
+
+function isLocked(file: string): boolean {
+  let handle: DatabaseSync | null = null
+  try {
+    handle = new DatabaseSync(file, { readOnly: true, timeout: 0 })
+    handle.exec('SELECT count(*) FROM sqlite_schema')
+    return false
+  } catch (error) {
+    return sqliteCode(error) === sqliteBusy
+  } finally {
+    handle?.close()
+  }
 }
 
 function makeDirectory(directory: string): string {
