@@ -16,12 +16,12 @@ import { InFlight } from '../proxy/in-flight.ts'
 import type { ProxyPorts } from '../proxy/pipeline.ts'
 import type { Recorder } from '../records/recorder.ts'
 
-const longestMs = 300
+const longestMs = 200
 const mostRequests = 400
 const lanes = 8
 
 /**
- * Sends requests through the proxy path until it is compiled, for 300 ms at the most: the first
+ * Sends requests through the proxy path until it is compiled, for 200 ms at the most: the first
  * users of a cold process would wait hundreds of milliseconds. They go to the simulator over private
  * sockets, with a key that exists nowhere, and leave no record. No provider is called.
  */

@@ -1,5 +1,16 @@
 import type { ColumnType, Generated } from 'kysely'
-import type { DeploymentId, OrganizationId, ProviderKeyId, ProxyKeyId, RequestId } from '../ids.ts'
+import type {
+  BudgetId,
+  DeploymentId,
+  EpochId,
+  GroupId,
+  LeaseId,
+  OrganizationId,
+  ProviderKeyId,
+  ProxyKeyId,
+  RequestId,
+} from '../ids.ts'
+import type { NanoUsd } from '../money.ts'
 
 /** The schema as queries see it; `migrations/` makes it. Times are `timestamptz`, read as `Date`. */
 export interface Database {
@@ -13,6 +24,12 @@ export interface Database {
   proxy_key_binding: ProxyKeyBindingTable
   request: RequestTable
   refusal: RefusalTable
+  proxy_group: ProxyGroupTable
+  budget: BudgetTable
+  budget_window: BudgetWindowTable
+  budget_crossing: BudgetCrossingTable
+  process_epoch: ProcessEpochTable
+  lease: LeaseTable
 }
 
 /** A JSON column: parsed when read, a JSON text when written. */
@@ -167,6 +184,16 @@ export interface RequestTable {
   session_id: string | null
   properties: Json<Readonly<Record<string, string>>>
   started_at: Date
+  /** What it did cost; null where nothing says what it costs. */
+  cost_nano: NanoUsd | null
+  /** The most that its attempts could have cost together; null where no budget held for it. */
+  held_nano: NanoUsd | null
+  /** The cost is what was held: the provider's own figure did not come. */
+  estimated: Generated<boolean>
+  /** The version of the prices by which it was held and settled. */
+  price_version: string | null
+  /** Into which leases its cost settles. Amounts are decimal strings: JSON's numbers lose digits. */
+  settlements: ColumnType<readonly StoredSettlement[], string | undefined, string>
   /**
    * The transaction that wrote the row, which Postgres fills in. Ids are minted when requests begin and
    * rows are written when they end, so only this orders records such that a follower misses none.
@@ -179,4 +206,114 @@ export interface RefusalTable {
   minute: Date
   code: string
   count: ColumnType<bigint, bigint, bigint>
+}
+
+/** One rate limit. Tokens and requests refill over their period; concurrency counts what is in flight. */
+export type StoredLimit =
+  | {
+      readonly unit: 'requests' | 'tokens'
+      readonly per: 'minute' | 'hour' | 'day'
+      readonly limit: number
+    }
+  | { readonly unit: 'concurrency'; readonly limit: number }
+
+/** Proxy keys that share budgets and limits. */
+export interface ProxyGroupTable {
+  id: GroupId
+  organization_id: OrganizationId
+  name: string
+  description: string
+  status: 'active' | 'paused'
+  limits: Json<readonly StoredLimit[]>
+  revision: number
+  created_at: Date
+}
+
+export const scopeKinds = ['key', 'group', 'organization', 'provider_key'] as const
+/** Whose money a budget counts. */
+export type ScopeKind = (typeof scopeKinds)[number]
+
+export const budgetPeriods = ['total', 'day', 'week', 'month'] as const
+/** How long a window lasts: the calendar in UTC, weeks from Monday; `total` never ends. */
+export type BudgetPeriod = (typeof budgetPeriods)[number]
+
+export interface BudgetTable {
+  id: BudgetId
+  organization_id: OrganizationId
+  scope_kind: ScopeKind
+  scope_id: string
+  period: BudgetPeriod
+  limit_nano: NanoUsd
+  status: 'active' | 'paused'
+  /** Percentages of the limit whose crossing is noted, per window. */
+  thresholds: number[]
+  /** Counts every write of the row; updates compare it. */
+  revision: number
+  created_at: Date
+  updated_at: Date
+}
+
+/** A budget in one stretch of time. Every row is written only by statements that have locked it. */
+export interface BudgetWindowTable {
+  /** Rows are locked in the order of their ids. */
+  id: Generated<bigint>
+  budget_id: BudgetId
+  starts_at: Date
+  /** Null for a budget's `total`. */
+  ends_at: Date | null
+  limit_nano: NanoUsd
+  /** The limit, or what was out when it was lowered below that. */
+  ceiling_nano: NanoUsd
+  paused: boolean
+  /** Costs of recorded requests, within their leases. */
+  settled_nano: Generated<NanoUsd>
+  /** What is outstanding on open leases. */
+  leased_nano: Generated<NanoUsd>
+  /** What is outstanding on leases of processes that are dead: it may have been spent. */
+  unsettled_nano: Generated<NanoUsd>
+  /** Costs beyond what was held or leased for them. */
+  overage_nano: Generated<NanoUsd>
+  /** Counts every write of the row, so figures that overtook each other can be put in order. */
+  revision: Generated<bigint>
+}
+
+/** When a soft threshold of a window was first crossed. */
+export interface BudgetCrossingTable {
+  window_id: bigint
+  percent: number
+  crossed_at: Date
+}
+
+/** One run of one process. Its leases count as spent once it has ended without returning them. */
+export interface ProcessEpochTable {
+  id: EpochId
+  /** Counted up by each heartbeat. */
+  counter: bigint
+  started_at: Date
+  ended_at: Date | null
+}
+
+/** A part of a window's money that one process may spend without asking. */
+export interface LeaseTable {
+  id: LeaseId
+  epoch_id: EpochId
+  window_id: bigint
+  /** All that was granted, less all that was returned. */
+  granted_nano: NanoUsd
+  /** What is granted and has not settled. */
+  outstanding_nano: NanoUsd
+  /** Counted up by each grant and return, which compare it. */
+  version: bigint
+  state: 'open' | 'returned' | 'swept' | 'released'
+  swept_at: Date | null
+}
+
+/** What one attempt of a request settles into one lease: nano-dollars as decimal strings. */
+export interface StoredSettlement {
+  readonly window: string
+  readonly lease: LeaseId
+  /** The part of the cost that its hold covers. */
+  readonly within: string
+  /** The part beyond the hold. */
+  readonly beyond: string
 }

@@ -1,0 +1,84 @@
+import { type LeaseId, type NanoUsd, nanoUsd, type StoredSettlement } from '@latchkey/shared'
+import { noteCrossings } from './crossing.ts'
+import { windowColumns } from './locked-window.ts'
+
+/** What one attempt settles into one lease. A request settles the same cost into every budget that it counts in. */
+export interface Settlement {
+  readonly window: bigint
+  readonly lease: LeaseId
+  /** The part of the cost that its hold covers. */
+  readonly within: NanoUsd
+  /** The part beyond the hold, which no lease answers for. */
+  readonly beyond: NanoUsd
+}
+
+/** A cost in two parts: what a hold of `held` covers, and what is beyond it. */
+export function splitCost(held: NanoUsd, cost: NanoUsd): Pick<Settlement, 'within' | 'beyond'> {
+  return cost <= held ? { within: cost, beyond: nanoUsd(0n) } : { within: held, beyond: nanoUsd(cost - held) }
+}
+
+/** Settlements as the column `request.settlements` has them. */
+export function storedSettlements(settlements: readonly Settlement[]): readonly StoredSettlement[] {
+  return settlements.map(({ window, lease, within, beyond }) => ({
+    window: window.toString(),
+    lease,
+    within: within.toString(),
+    beyond: beyond.toString(),
+  }))
+}
+
+/**
+ * The part of the batch writer's statement that moves money: CTEs that follow the CTE `inserted`, which returns
+ * the `settlements` of the requests that the statement has newly inserted, and no others. So a record that is
+ * delivered twice settles once. The last of them, `settled_window`, has the rows of `budget_window` after it.
+ *
+ * Into an open lease, a cost moves from `leased` to `settled`; into a swept one, from `unsettled`. What its lease
+ * does not answer for (released, gone, or less outstanding than that) adds to `overage`: no batch fails over it.
+ * A settlement whose window is gone settles nowhere.
+ *
+ * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in.
+ */
+export const settleInserted = `
+settlement AS MATERIALIZED (
+  SELECT s.window AS window_id, s.lease AS lease_id, sum(s.within)::bigint AS within, sum(s.beyond)::bigint AS beyond
+  FROM inserted, jsonb_to_recordset(inserted.settlements) AS s("window" bigint, lease uuid, within bigint, beyond bigint)
+  GROUP BY s.window, s.lease
+),
+locked_window AS MATERIALIZED (
+  SELECT * FROM budget_window WHERE id IN (SELECT window_id FROM settlement) ORDER BY id FOR UPDATE
+),
+locked_lease AS MATERIALIZED (
+  SELECT l.*
+  FROM lease AS l JOIN settlement AS s ON s.lease_id = l.id AND s.window_id = l.window_id
+  WHERE (SELECT count(*) FROM locked_window) > 0
+  FOR UPDATE OF l
+),
+share AS MATERIALIZED (
+  SELECT s.window_id, s.lease_id, l.state, s.within + s.beyond AS cost, coalesce(least(s.within, l.outstanding_nano), 0) AS covered
+  FROM settlement AS s JOIN locked_window AS w ON w.id = s.window_id
+  LEFT JOIN locked_lease AS l ON l.id = s.lease_id AND l.window_id = s.window_id
+),
+settled_lease AS (
+  UPDATE lease SET
+    outstanding_nano = l.outstanding_nano - share.covered,
+    granted_nano = l.granted_nano, state = l.state, swept_at = l.swept_at
+  FROM share JOIN locked_lease AS l ON l.id = share.lease_id
+  WHERE lease.id = l.id AND share.covered > 0
+),
+settled_window AS (
+  UPDATE budget_window AS w SET
+    settled_nano = locked.settled_nano + moved.open + moved.swept,
+    leased_nano = locked.leased_nano - moved.open,
+    unsettled_nano = locked.unsettled_nano - moved.swept,
+    overage_nano = locked.overage_nano + moved.cost - moved.open - moved.swept,
+    ${windowColumns('locked', [])}
+  FROM locked_window AS locked JOIN (
+    SELECT window_id, sum(cost)::bigint AS cost,
+      coalesce(sum(covered) FILTER (WHERE state = 'open'), 0)::bigint AS open,
+      coalesce(sum(covered) FILTER (WHERE state = 'swept'), 0)::bigint AS swept
+    FROM share GROUP BY window_id
+  ) AS moved ON moved.window_id = locked.id
+  WHERE w.id = locked.id AND moved.cost > 0
+  RETURNING w.*
+),
+${noteCrossings('crossing', 'settled_window')}`
