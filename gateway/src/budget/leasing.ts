@@ -1,0 +1,318 @@
+import { setTimeout as sleep, setImmediate as tick } from 'node:timers/promises'
+import { type BudgetId, type Clock, errorFields, type Log, type NanoUsd, nanoUsd } from '@latchkey/shared'
+import type { BudgetTimes } from './budget-times.ts'
+import { type Ask, changeLeases, type LeaseChange, type LeaseChangeResult } from './change-leases.ts'
+import type { DatabaseClock } from './database-clock.ts'
+import type { Heartbeat } from './heartbeat.ts'
+import type { HoldDecision } from './hold.ts'
+import { type Judgement, judge } from './judge.ts'
+import type { Lease } from './lease.ts'
+import type { LeaseBook } from './lease-book.ts'
+import { makeWindows } from './make-windows.ts'
+import { readLeases } from './read-leases.ts'
+import type { Recalls } from './recalls.ts'
+import { inFlight, Refusals } from './refusals.ts'
+import { type Parcel, Returns } from './returns.ts'
+import type { Queryable } from './statement.ts'
+import { Waiter } from './waiter.ts'
+
+export interface LeasingOptions {
+  readonly database: Queryable
+  readonly book: LeaseBook
+  readonly heartbeat: Heartbeat
+  readonly databaseClock: DatabaseClock
+  readonly recalls: Recalls
+  readonly clock: Clock
+  readonly log: Log
+  readonly times: BudgetTimes
+}
+
+/** One statement, and for whom it is sent. */
+interface Batch {
+  readonly change: LeaseChange
+  readonly parcel: Parcel
+  readonly asking: readonly Waiter[]
+}
+
+const mostNeeds = 256
+const mostRounds = 20
+const appetiteLastsMs = 10_000
+const firstPauseMs = 50
+const longestPauseMs = 1_000
+
+/**
+ * This process's one conversation with the database about its leases. One statement at a time carries what all
+ * waiting holds of the moment need and what goes back, so versions need no queue, and a reply that was lost is
+ * found out by asking again.
+ */
+export class Leasing {
+  readonly #options: LeasingOptions
+  readonly #returns: Returns
+  readonly #refusals: Refusals
+  #waiters: Waiter[] = []
+  #reconciling = false
+  #working: Promise<void> | null = null
+  #failedSince: number | null = null
+  #pauseMs = firstPauseMs
+  #statements = 0
+
+  constructor(options: LeasingOptions) {
+    const { book, clock, times } = options
+    this.#options = options
+    this.#returns = new Returns(book, clock, times)
+    this.#refusals = new Refusals(book, clock, times.refuseFor)
+  }
+
+  /** How many statements were sent for grants and returns. */
+  get statements(): number {
+    return this.#statements
+  }
+
+  /** Decides about a hold that no lease could serve: at once where that was just refused, else when it is granted. */
+  wait(
+    budgets: readonly BudgetId[],
+    amount: NanoUsd,
+    signal?: AbortSignal,
+  ): HoldDecision | Promise<HoldDecision> {
+    if (signal?.aborted) return { kind: 'aborted' }
+    const refusal = this.#refusals.find(budgets, amount)
+    if (refusal !== null) return refusal
+    if (this.#isAway()) return { kind: 'unavailable' }
+    const waiter = new Waiter(budgets, amount, this.#options.times.answerWithin, signal)
+    this.#waiters.push(waiter)
+    this.#work()
+    return waiter.decision
+  }
+
+  /** A hold has ended: what it had may serve whoever waits. */
+  freed(): void {
+    for (const waiter of this.#waiters) this.#serve(waiter)
+  }
+
+  /** Others need money of this window. */
+  recall(window: bigint): void {
+    this.#returns.addRecalled(window)
+    this.#work()
+  }
+
+  /** There may be room in this window again. */
+  room(window: bigint): void {
+    this.#refusals.forget(window)
+    this.#wake((waiter) => waiter.recalled?.has(window) === true)
+  }
+
+  /** The database is there, or there again: compares its leases with the book, and tries what has failed. */
+  reconcile(): void {
+    this.#failedSince = null
+    this.#reconciling = true
+    this.#wake(() => true)
+  }
+
+  /** The epoch was ended: no lease is left. */
+  forget(): void {
+    const count = this.#options.book.dropAll()
+    this.#returns.clear()
+    this.#refusals.clear()
+    this.#options.log.warn('budget.leases_dropped', { count })
+  }
+
+  /** Returns what has not been used for long. To be called every now and then. */
+  look(): void {
+    this.#returns.addFrozen()
+    this.#returns.addIdle()
+    this.#work()
+  }
+
+  /** Refuses whoever waits and returns what no request holds, until `deadline` (monotonic). */
+  async drain(deadline: number): Promise<void> {
+    for (const waiter of this.#waiters) waiter.decide({ kind: 'unavailable' })
+    this.#returns.addAll()
+    this.#work()
+    const late = sleep(Math.max(0, deadline - this.#options.clock.monotonic()), undefined, { ref: false })
+    await Promise.race([this.#working, late])
+    this.#reconciling = false
+    this.#returns.clear()
+  }
+
+  #work(): void {
+    if (this.#working !== null || !this.#hasWork()) return
+    this.#working = this.#rounds().finally(() => {
+      this.#working = null
+      this.#work()
+    })
+  }
+
+  #hasWork(): boolean {
+    return this.#reconciling || !this.#returns.empty || this.#waiters.some((waiter) => waiter.asking)
+  }
+
+  async #rounds(): Promise<void> {
+    do {
+      // Whatever is asked for in this tick goes with it.
+      await tick()
+      try {
+        await this.#round()
+        this.#failedSince = null
+        this.#pauseMs = firstPauseMs
+      } catch (error) {
+        await this.#failed(error)
+      }
+      this.#waiters = this.#waiters.filter((waiter) => !waiter.decided)
+    } while (this.#hasWork())
+  }
+
+  async #failed(error: unknown): Promise<void> {
+    if (this.#failedSince === null) this.#options.log.warn('budget.leasing_failed', errorFields(error))
+    this.#failedSince ??= this.#options.clock.monotonic()
+    await sleep(this.#pauseMs, undefined, { ref: false })
+    this.#pauseMs = Math.min(longestPauseMs, this.#pauseMs * 2)
+  }
+
+  async #round(): Promise<void> {
+    const { database, databaseClock, clock, heartbeat } = this.#options
+    if (!heartbeat.trusted) {
+      await heartbeat.beat()
+      if (!heartbeat.trusted) throw new Error('no heartbeat was answered')
+    }
+    if (this.#reconciling) await this.#compare()
+    this.#returns.addFrozen()
+    for (const waiter of this.#waiters) this.#serve(waiter)
+
+    const batch = this.#compose()
+    const { change, parcel } = batch
+    if (change.returns.length === 0 && change.asks.length === 0) return
+    this.#statements++
+    const sent = clock.monotonic()
+    try {
+      const result = await changeLeases(database, change)
+      // Whatever it says is about leases that are gone.
+      if (change.epoch !== heartbeat.epoch) return
+      if ('at' in result) databaseClock.set(result.at, sent)
+      await this.#conclude(result, batch)
+    } finally {
+      this.#returns.putBack(parcel)
+    }
+  }
+
+  async #compare(): Promise<void> {
+    const { book, database, heartbeat } = this.#options
+    const { epoch } = heartbeat
+    const standings = await readLeases(database, epoch)
+    this.#reconciling = false
+    if (epoch === heartbeat.epoch) book.reconcile(standings)
+  }
+
+  async #conclude(result: LeaseChangeResult, { change, asking }: Batch): Promise<void> {
+    const { book, database, heartbeat } = this.#options
+    switch (result.kind) {
+      case 'done':
+        book.adopt(result.standings)
+        for (const waiter of asking) this.#answer(waiter)
+        return
+      case 'stale':
+        book.adopt(result.standings)
+        return
+      case 'windowless':
+        // A budget that does not exist has no window however often it is made.
+        for (const waiter of asking) if (++waiter.rounds >= mostRounds) waiter.decide({ kind: 'unavailable' })
+        await makeWindows(
+          database,
+          change.asks.map((ask) => ask.budget),
+        )
+        return
+      case 'fenced':
+        // The heartbeat finds the same, and begins a new epoch.
+        await heartbeat.beat()
+        return
+      default:
+        result satisfies never
+    }
+  }
+
+  #serve(waiter: Waiter): void {
+    if (waiter.decided) return
+    const hold = this.#options.book.take(waiter.budgets, waiter.amount)
+    if (hold !== null) waiter.decide({ kind: 'held', hold })
+  }
+
+  /** What becomes of a hold that was asked for. Nobody else has run since the reply came. */
+  #answer(waiter: Waiter): void {
+    this.#serve(waiter)
+    if (waiter.decided) return
+    const { book } = this.#options
+    const verdict = judge(book, waiter.budgets, waiter.amount)
+    switch (verdict.kind) {
+      case 'fits':
+        // Those before it stood in its way, or others were faster. Not for ever.
+        if (++waiter.rounds < mostRounds) return
+        waiter.decide(inFlight(null))
+        return
+      case 'paused':
+      case 'exhausted':
+        this.#refusals.remember([book.figures(verdict.budget)?.id].filter((id) => id !== undefined))
+        waiter.decide(verdict)
+        return
+      case 'blocked':
+        this.#blocked(waiter, verdict)
+        return
+      default:
+        verdict satisfies never
+    }
+  }
+
+  #blocked(waiter: Waiter, verdict: Extract<Judgement, { kind: 'blocked' }>): void {
+    const { heartbeat, recalls, times } = this.#options
+    const { windows, others } = verdict
+    const refusal = inFlight(verdict.budget)
+    if (!others) {
+      this.#refusals.remember(windows)
+      waiter.decide(refusal)
+      return
+    }
+    if (!waiter.limited) waiter.limit(times.recallFor, refusal, () => this.#refusals.remember(windows))
+    waiter.recalled = new Set(windows)
+    recalls.send(windows, heartbeat.epoch)
+  }
+
+  #compose(): Batch {
+    const { book, heartbeat } = this.#options
+    const parcel = this.#returns.take()
+    const asks = new Map<BudgetId, Ask>()
+    const asking: Waiter[] = []
+    for (const waiter of this.#waiters) {
+      if (asking.length === mostNeeds) break
+      if (!waiter.asking) continue
+      const leases = waiter.budgets.map((budget) => book.leaseFor(budget))
+      // One statement changes a lease once: what is on its way back comes first.
+      if (leases.some((lease) => parcel.leases.has(lease))) continue
+      asking.push(waiter)
+      for (const lease of leases) asks.set(lease.budget, this.#askOf(lease))
+    }
+    const needs = asking.map(({ budgets, amount }) => ({ budgets, amount }))
+    const { epoch, processes } = heartbeat
+    const change = { epoch, processes, returns: parcel.returns, asks: [...asks.values()], needs }
+    return { change, parcel, asking }
+  }
+
+  #askOf({ budget, id, version, spare, lastGrant }: Lease): Ask {
+    const recent = lastGrant !== null && this.#options.clock.monotonic() - lastGrant.at < appetiteLastsMs
+    return {
+      budget,
+      lease: id,
+      version,
+      spare: spare > 0n ? spare : nanoUsd(0n),
+      appetite: nanoUsd(recent ? lastGrant.amount * 4n : 0n),
+    }
+  }
+
+  #wake(chosen: (waiter: Waiter) => boolean): void {
+    for (const waiter of this.#waiters) if (chosen(waiter)) waiter.recalled = null
+    this.#work()
+  }
+
+  #isAway(): boolean {
+    const { clock, heartbeat, times } = this.#options
+    const since = this.#failedSince ?? heartbeat.failedSince
+    return since !== null && clock.monotonic() - since >= times.answerWithin
+  }
+}
