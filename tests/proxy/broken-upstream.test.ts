@@ -2,7 +2,7 @@ import OpenAI from 'openai'
 import { afterAll, expect, test } from 'vitest'
 import { answerBytes, event, startFakeUpstream } from '../support/fake-upstream.ts'
 import { startTestGateway } from '../support/gateway.ts'
-import { ask, askJson, codeOf, sdk } from '../support/http-client.ts'
+import { ask, askJson, codeOf, connectTo, head, sdk } from '../support/http-client.ts'
 
 const gateway = await startTestGateway()
 afterAll(() => gateway.stop())
@@ -44,6 +44,22 @@ test('a stream that breaks inside an event gets no error event and no clean end'
   const answer = await askJson(gateway.url, chat, body, { key })
   expect(answer.complete).toBe(false)
   expect(answer.body.toString()).toBe(part)
+})
+
+test('an HTTP/1.0 client, whose protocol ends a body with the connection, sees a reset', async () => {
+  const upstream = await startFakeUpstream(answerBytes(streamHead + chunk(delta.slice(0, 20)), 'close'))
+  const key = await gateway.keyFor(upstream)
+  const { socket, ended } = connectTo(gateway.url)
+  let code: unknown = null
+  socket.on('error', (error: NodeJS.ErrnoException) => {
+    code = error.code
+  })
+  const body = '{"stream":true,"stream_options":{"include_usage":true}}'
+  const headers = { authorization: `Bearer ${key.token}`, 'content-type': 'application/json' }
+  const request = head('POST', chat, { ...headers, 'content-length': body.length })
+  socket.write(request.replace('HTTP/1.1', 'HTTP/1.0') + body)
+  await ended
+  expect(code).toBe('ECONNRESET')
 })
 
 test('where usage is hidden, half an event is held back and the error event follows whole ones', async () => {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { cutOff } from './cut-off.ts'
 
 /** Why an answer that ran past the deadline of a shutdown was cut. */
 export class CutByShutdown extends Error {
@@ -40,7 +41,7 @@ export class InFlight {
     await promise
     clearTimeout(timer)
     const cut = this.#open.size
-    for (const outgoing of this.#open) outgoing.destroy(new CutByShutdown())
+    for (const outgoing of this.#open) cutOff(outgoing, new CutByShutdown())
     return cut
   }
 }

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Endpoint, Provider, Reading, WireError } from '../providers/provider.ts'
+import { cutOff } from './cut-off.ts'
 import { writeEarlyHints } from './early-hints.ts'
 import { CutByShutdown } from './in-flight.ts'
 import { createMeter, type Meter } from './meter.ts'
@@ -286,10 +287,10 @@ export class Relay implements Dispatcher.DispatchHandler {
     const events = this.#headers?.mediaType === 'text/event-stream'
     // Between events only, and never to a client that isn't reading: the error must not wait for it.
     if (outgoing.destroyed || !events || !this.#atEventEnd || this.#paused || this.#headers?.encoded) {
-      outgoing.destroy()
+      cutOff(outgoing)
       return
     }
-    outgoing.write(provider.streamError(path, brokenStream(error)), () => outgoing.destroy())
+    outgoing.write(provider.streamError(path, brokenStream(error)), () => cutOff(outgoing))
   }
 
   #finishAnswered(truncated: boolean): void {
