@@ -6,16 +6,12 @@ import { pino } from 'pino'
  */
 const allowedFields = [
   'address',
-  'adminPort',
   'attempt',
   'bytes',
-  'cidr',
   'code',
   'count',
   'dataDirectory',
-  'database',
   'deadline',
-  'dropped',
   'durationMs',
   'endpoint',
   'errorCode',
@@ -25,15 +21,12 @@ const allowedFields = [
   'exitCode',
   'file',
   'keyId',
-  'keyName',
   'major',
   'method',
   'migration',
   'model',
   'name',
-  'origin',
   'pid',
-  'port',
   'provider',
   'providerKeyId',
   'purpose',
@@ -41,12 +34,10 @@ const allowedFields = [
   'requestId',
   'ringVersion',
   'rows',
-  'rule',
   'signal',
   'state',
   'status',
   'streams',
-  'timeToFirstByteMs',
   'url',
   'variable',
   'version',
@@ -79,6 +70,8 @@ const credential = new RegExp(
     String.raw`\b(?:sk|pk|rk|xai|gsk|hf|r8)[-_][0-9A-Za-z_-]{8,}`,
     String.raw`\bAIza[0-9A-Za-z_-]{8,}`,
     String.raw`\b(?:Bearer|Basic)\s+\S+`,
+    // The password of a URL, and with it what stands before: `postgres://user:password@`.
+    String.raw`\b[a-z][a-z0-9+.-]*:\/\/[^\s/@]*:\S*@`,
   ].join('|'),
   'gi',
 )
@@ -101,6 +94,11 @@ export function errorFields(error: unknown): LogFields {
     ...(isBug(root) ? { errorStack: frames(root) } : {}),
     ...(typeof code === 'string' || typeof code === 'number' ? { errorCode: code } : {}),
   }
+}
+
+/** As `errorFields`, with the place where it was thrown: for what nobody caught. */
+export function crashFields(error: unknown): LogFields {
+  return { ...errorFields(error), ...(error instanceof Error ? { errorStack: frames(error) } : {}) }
 }
 
 /** An error that no outside world causes: only the code that it names can be mended. */

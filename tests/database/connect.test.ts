@@ -1,4 +1,11 @@
-import { connectDatabase, type DatabaseConnection, Secret } from '@latchkey/shared'
+import {
+  connectDatabase,
+  type DatabaseConnection,
+  isConnectionFault,
+  parseDatabaseUrl,
+  Secret,
+} from '@latchkey/shared'
+import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { type RecordedLog, recordLog } from '../support/recorded-log.ts'
@@ -33,7 +40,7 @@ describe('a database handle', () => {
   it('connects by URL as well as by socket', async () => {
     const { host, port, user, database: name } = database.connection
     const url = `postgres://${user}@localhost:${port}/${name}?host=${encodeURIComponent(host)}`
-    const { kysely } = connect(new Secret(url))
+    const { kysely } = connect(parseDatabaseUrl(new Secret(url)))
     expect(await kysely.selectFrom('change_counter').select('value').execute()).toStrictEqual([{ value: 0n }])
   })
 
@@ -60,6 +67,23 @@ describe('a database handle', () => {
     await database.pool.query('SELECT pg_terminate_backend($1)', [rows[0]?.pid])
     await lost
     expect((await pool.query('SELECT 1')).rowCount).toBe(1)
+  })
+
+  it('fails a statement that is not answered, and asks on another connection from then on', async () => {
+    const { kysely } = connect(database.connection)
+    const backend = async () => {
+      const { rows } = await sql<{ pid: number }>`select pg_backend_pid() as pid`.execute(kysely)
+      return rows[0]?.pid ?? 0
+    }
+    const silent = await backend()
+    // A server whose machine is gone keeps its side of the connection open, too.
+    process.kill(silent, 'SIGSTOP')
+    onTestFinished(() => {
+      process.kill(silent, 'SIGCONT')
+    })
+    const unanswered = await backend().catch((error: unknown) => error)
+    expect(isConnectionFault(unanswered)).toBe(true)
+    expect(await backend()).not.toBe(silent)
   })
 
   it('fails a query where there is no server', async () => {

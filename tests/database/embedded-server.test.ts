@@ -43,6 +43,7 @@ describe('the embedded Postgres', () => {
     ['jit', /^off$/],
     ['shared_buffers', /^16MB$/],
     ['max_connections', /^20$/],
+    ['max_locks_per_transaction', /^512$/],
   ])('runs with a sound %s', async (setting, expected) => {
     const { connection } = await openEmbedded(directory)
     expect((await queryColumn(connection, `SHOW ${setting}`))[0]).toMatch(expected)

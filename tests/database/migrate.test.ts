@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import {
+  clientConfig,
   connectDatabase,
   type Migration,
   migrate,
   migrations as releasedMigrations,
   systemClock,
 } from '@latchkey/shared'
+import pg from 'pg'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { startBlankDatabase, type TestDatabase } from '../support/database.ts'
 import { recordLog } from '../support/recorded-log.ts'
@@ -112,6 +115,30 @@ describe('migrate', () => {
     const slow: Migration = { ...first, sql: 'SELECT pg_sleep(0.2)' }
     await migrate(impatient.pool, [slow], { clock: systemClock, log: recordLog() })
     await expect(impatient.pool.query('SELECT pg_sleep(10)')).rejects.toMatchObject({ code: '57014' })
+  })
+
+  it('is not given up by a pool that gives up statements without an answer', async () => {
+    const pool = new pg.Pool({ ...clientConfig(database.connection), max: 1, query_timeout: 100 })
+    onTestFinished(() => pool.end())
+    const slow: Migration = { ...first, sql: 'SELECT pg_sleep(0.3)' }
+    await migrate(pool, [slow], { clock: systemClock, log: recordLog() })
+    await expect(pool.query('SELECT pg_sleep(0.3)')).rejects.toThrow('Query read timeout')
+  })
+
+  it('says so where the database user may not make tables', async () => {
+    const user = `poor_${randomBytes(6).toString('hex')}`
+    await database.pool.query(`CREATE ROLE ${user} LOGIN`)
+    const poor = connectDatabase({
+      connection: { ...database.connection, user },
+      maxConnections: 1,
+      statementTimeoutMs: 0,
+      applicationName: 'migrate-test',
+      log: recordLog(),
+    })
+    onTestFinished(() => poor.close())
+    await expect(migrate(poor.pool, [first], { clock: systemClock, log: recordLog() })).rejects.toMatchObject(
+      { code: 'migration_failed', message: expect.stringContaining('owner') },
+    )
   })
 
   it('has released migrations whose names sort in the order in which they run', () => {

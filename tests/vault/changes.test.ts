@@ -1,5 +1,5 @@
-import { connectDatabase, createLog } from '@latchkey/shared'
-import { postgresListener, type Vault, type VaultOptions } from '@latchkey/vault'
+import { connectDatabase, createLog, postgresListener } from '@latchkey/shared'
+import type { Vault, VaultOptions } from '@latchkey/vault'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { severableSocket } from '../support/severable-socket.ts'
 import { SteppingClock } from '../support/stepping-clock.ts'

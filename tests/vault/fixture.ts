@@ -4,7 +4,9 @@ import { join } from 'node:path'
 import {
   createLog,
   type DatabaseHandle,
+  type GroupId,
   Secret,
+  type StoredLimit,
   type StoredPolicy,
   systemClock,
   systemRandom,
@@ -53,6 +55,7 @@ export function vaultOfSuite(): () => TestVault {
   })
   beforeEach(async () => {
     await fixture?.database.pool.query('delete from proxy_key')
+    await fixture?.database.pool.query('delete from proxy_group')
     await fixture?.database.pool.query('delete from provider_key')
   })
   return () => {
@@ -110,6 +113,29 @@ export async function addProviderKey(
   return secret
 }
 
+/** Makes a group and gives its id. */
+export async function addGroup(
+  vault: Vault,
+  name: string,
+  limits: readonly StoredLimit[] = [],
+): Promise<GroupId> {
+  const created = await vault.groups.create({
+    organizationId: vault.defaultOrganizationId,
+    name,
+    description: '',
+    limits,
+  })
+  if (created.kind !== 'created') throw new Error(`not created: ${created.kind}`)
+  return created.group.id
+}
+
+export interface MintOptions {
+  readonly name?: string
+  readonly policy?: StoredPolicy
+  readonly expiresAt?: Date | null
+  readonly group?: GroupId
+}
+
 export interface Minted {
   readonly key: ProxyKey
   readonly token: string
@@ -119,7 +145,7 @@ export interface Minted {
 export async function mint(
   vault: Vault,
   providerKeys: readonly string[],
-  options: { readonly name?: string; readonly policy?: StoredPolicy; readonly expiresAt?: Date | null } = {},
+  options: MintOptions = {},
 ): Promise<Minted> {
   const created = await vault.proxyKeys.create({
     organizationId: vault.defaultOrganizationId,
@@ -128,6 +154,7 @@ export async function mint(
     tags: [],
     policy: options.policy ?? openPolicy,
     expiresAt: options.expiresAt ?? null,
+    group: options.group ?? null,
     providerKeys,
   })
   if (created.kind !== 'created') throw new Error(`not created: ${created.kind}`)

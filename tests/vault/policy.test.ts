@@ -1,12 +1,19 @@
+import type { StoredPolicy } from '@latchkey/shared'
 import { openPolicy, parsePolicy } from '@latchkey/vault'
 import { describe, expect, test } from 'vitest'
 import { canonicalPolicy } from '../../vault/src/policy.ts'
 
-const full = {
+const full: StoredPolicy = {
   models: ['gpt-5-nano', 'gpt-4o*', '*'],
   endpoints: ['/v1/*'],
   allowIps: ['10.0.0.0/8'],
   retries: 2,
+  limits: [
+    { unit: 'requests', per: 'minute', limit: 60 },
+    { unit: 'tokens', per: 'day', limit: 1_000_000 },
+    { unit: 'concurrency', limit: 4 },
+  ],
+  fit: 'clamp',
 }
 
 describe('a policy', () => {
@@ -14,7 +21,9 @@ describe('a policy', () => {
     const parsed = parsePolicy(full)
     if (parsed.kind !== 'policy') throw new Error(parsed.message)
     expect(parsed.policy).toEqual(full)
-    expect(Object.isFrozen(parsed.policy) && Object.isFrozen(parsed.policy.models)).toBe(true)
+    const { policy } = parsed
+    for (const part of [policy, policy.models, policy.limits, ...policy.limits])
+      expect(Object.isFrozen(part)).toBe(true)
     expect(parsePolicy(openPolicy).kind).toBe('policy')
   })
 
@@ -33,15 +42,53 @@ describe('a policy', () => {
     ['a fraction of a retry', { ...full, retries: 0.5 }, 'retries'],
     ['too many retries', { ...full, retries: 11 }, 'retries'],
     ['fewer retries than none', { ...full, retries: -1 }, 'retries'],
+    [
+      'a limit of nothing',
+      { ...full, limits: [{ unit: 'requests', per: 'minute', limit: 0 }] },
+      'limits.0.limit',
+    ],
+    [
+      'a limit per second',
+      { ...full, limits: [{ unit: 'requests', per: 'second', limit: 1 }] },
+      'limits.0.per',
+    ],
+    ['a limit of an unknown unit', { ...full, limits: [{ unit: 'dollars', limit: 1 }] }, 'limits.0.unit'],
+    [
+      'concurrency over a time',
+      { ...full, limits: [{ unit: 'concurrency', per: 'day', limit: 1 }] },
+      'limits.0',
+    ],
+    [
+      'two limits of one kind',
+      {
+        ...full,
+        limits: [
+          { unit: 'tokens', per: 'day', limit: 1 },
+          { unit: 'tokens', per: 'day', limit: 2 },
+        ],
+      },
+      'limits',
+    ],
+    ['another way to fit', { ...full, fit: 'squeeze' }, 'fit'],
   ]
   for (const [what, value, path] of refusals)
     test(`refuses ${what}, and names the field`, () => {
       expect(parsePolicy(value)).toMatchObject({ kind: 'invalid', path })
     })
 
+  test('that was stored before there were limits has none, and refuses what does not fit', () => {
+    const { limits: _limits, fit: _fit, ...stored } = full
+    expect(parsePolicy(stored)).toMatchObject({
+      kind: 'policy',
+      policy: { ...stored, limits: [], fit: 'refuse' },
+    })
+  })
+
   test('has one canonical text, whatever order its fields are in', () => {
     const { retries, ...rest } = full
     expect(canonicalPolicy({ retries, ...rest })).toBe(canonicalPolicy(full))
-    expect(canonicalPolicy({ ...full, models: full.models.toReversed() })).not.toBe(canonicalPolicy(full))
+    expect(canonicalPolicy({ ...full, models: full.models?.toReversed() ?? null })).not.toBe(
+      canonicalPolicy(full),
+    )
   })
 })

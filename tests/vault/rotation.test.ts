@@ -146,7 +146,7 @@ describe('rotation of the keyring', () => {
     const { keys } = await vault.proxyKeys.list({
       organizationId: vault.defaultOrganizationId,
       limit: 1,
-      cursor: null,
+      after: null,
     })
     for (const key of keys) await vault.proxyKeys.rotate(vault.defaultOrganizationId, key.id, { graceMs: 0 })
     const peppers = await database.pool.query('select pepper_version from proxy_key order by 1')

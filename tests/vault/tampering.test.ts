@@ -1,5 +1,6 @@
+import type { StoredPolicy } from '@latchkey/shared'
 import { describe, expect, test } from 'vitest'
-import { addProviderKey, intrude, mint, vaultOfSuite } from './fixture.ts'
+import { addGroup, addProviderKey, intrude, mint, vaultOfSuite } from './fixture.ts'
 
 describe('a proxy key whose row was edited past the vault is refused, and argon2 is not asked', () => {
   const fixture = vaultOfSuite()
@@ -14,6 +15,11 @@ describe('a proxy key whose row was edited past the vault is refused, and argon2
     'a policy with a field more': set(`policy = policy || '{"admin": true}'`),
     'a policy with a field less': set(`policy = policy - 'allowIps'`),
     'a policy that is none': set(`policy = 'null'`),
+    'a policy without its limits': set(`policy = policy - 'limits'`),
+    'a higher limit': set(`policy = jsonb_set(policy, '{limits,0,limit}', '1000')`),
+    'a policy that lets its output be clamped': set(`policy = policy || '{"fit": "clamp"}'`),
+    'another group': set(`group_id = (select id from proxy_group where name = 'rich')`),
+    'no group': set('group_id = null'),
     'its status': set(`status = 'paused'`),
     'its expiry put off': set(`expires_at = expires_at + interval '1 day'`),
     'its expiry taken away': set('expires_at = null'),
@@ -50,10 +56,19 @@ describe('a proxy key whose row was edited past the vault is refused, and argon2
         [],
       )
       for (const name of ['a', 'b', 'c']) await addProviderKey(vault, name)
-      const policy = { models: ['gpt-5-nano'], endpoints: null, allowIps: null, retries: 0 }
+      await addGroup(vault, 'rich')
+      const policy: StoredPolicy = {
+        models: ['gpt-5-nano'],
+        endpoints: null,
+        allowIps: null,
+        retries: 0,
+        limits: [{ unit: 'requests', per: 'minute', limit: 1 }],
+        fit: 'refuse',
+      }
       const { key, token } = await mint(vault, ['a', 'b'], {
         name: 'victim',
         policy,
+        group: await addGroup(vault, 'poor'),
         expiresAt: new Date('2099-01-01'),
       })
       const other = await mint(vault, ['a', 'b'], { name: 'donor' })
@@ -75,6 +90,23 @@ describe('a proxy key whose row was edited past the vault is refused, and argon2
       expect(await vault.verifier.verify(token)).toEqual({ kind: 'refused', reason: 'tampered' })
     })
 
+  test('a group that a key without one was put into', async () => {
+    const { vault, database } = fixture()
+    await addProviderKey(vault, 'a')
+    await addGroup(vault, 'rich')
+    const { token } = await mint(vault, ['a'])
+    await intrude(database, 'update proxy_key set group_id = (select id from proxy_group)', [])
+    expect(await vault.verifier.verify(token)).toEqual({ kind: 'refused', reason: 'tampered' })
+  })
+
+  test('limits of its group that can not be read', async () => {
+    const { vault, database } = fixture()
+    await addProviderKey(vault, 'a')
+    const { token } = await mint(vault, ['a'], { group: await addGroup(vault, 'poor') })
+    await intrude(database, `update proxy_group set limits = '{"requests": "many"}'`, [])
+    expect(await vault.verifier.verify(token)).toEqual({ kind: 'refused', reason: 'tampered' })
+  })
+
   test('a row that somebody made without the vault', async () => {
     const { vault, database } = fixture()
     await addProviderKey(vault, 'a')
@@ -94,7 +126,11 @@ describe('a proxy key whose row was edited past the vault is refused, and argon2
     const { vault, database } = fixture()
     await addProviderKey(vault, 'a')
     const { token } = await mint(vault, ['a'])
-    await intrude(database, "update proxy_key set description = 'x', tags = '{y}', last_used_at = now()", [])
+    await intrude(
+      database,
+      "update proxy_key set description = 'x', tags = '{y}', email = 'z', last_used_at = now()",
+      [],
+    )
     expect((await vault.verifier.verify(token)).kind).toBe('verified')
   })
 })

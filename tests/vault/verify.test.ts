@@ -10,7 +10,7 @@ import { defaultSnapshotLimits, Snapshots } from '../../vault/src/snapshots.ts'
 import type { VaultParts } from '../../vault/src/vault-parts.ts'
 import { TokenVerifier } from '../../vault/src/verify.ts'
 import { SteppingClock } from '../support/stepping-clock.ts'
-import { addProviderKey, mint, type TestVault, testVault } from './fixture.ts'
+import { addProviderKey, intrude, mint, type TestVault, testVault } from './fixture.ts'
 
 const unknown: Verification = { kind: 'refused', reason: 'unknown' }
 
@@ -156,6 +156,56 @@ describe('a flood of unknown tokens', () => {
     expect(queries()).toBeLessThan(30)
     expect(vault.argon2Runs).toBe(0)
   })
+
+  test('costs no more where the ids are right: a row is read and checked once for all who guess its secret', async () => {
+    const fixture = await testVault()
+    const { vault, database, logged } = fixture
+    await addProviderKey(vault, 'main')
+    const { key } = await mint(vault, ['main'])
+    await intrude(database, 'update proxy_key set revision = revision + 1', [])
+    const guesses = Array.from({ length: 500 }, () =>
+      vault.tokens.mint('proxy', systemRandom, key.id).token.reveal(),
+    )
+    const queries = countQueries(fixture)
+    const answers = await Promise.all(guesses.map((token) => vault.verifier.verify(token)))
+    expect(new Set(answers)).toEqual(new Set([{ kind: 'refused', reason: 'tampered' }]))
+    expect(queries()).toBe(1)
+    expect(logged.filter((line) => line.includes('proxy_key.tampered'))).toHaveLength(1)
+  })
+
+  test('is looked up alike, whether the id exists or not: by one statement', async () => {
+    const fixture = await testVault()
+    const { vault } = fixture
+    await addProviderKey(vault, 'main')
+    const { key } = await mint(vault, ['main'])
+    const queries = countQueries(fixture)
+    expect(await vault.verifier.verify(vault.tokens.mint('proxy', systemRandom).token.reveal())).toEqual(
+      unknown,
+    )
+    expect(queries()).toBe(1)
+    const wrong = vault.tokens.mint('proxy', systemRandom, key.id).token.reveal()
+    expect(await vault.verifier.verify(wrong)).toEqual(unknown)
+    expect(queries()).toBe(2)
+  })
+
+  test('does not stand before a key that was verified once and whose snapshot is out of date', async () => {
+    const { vault, open } = await testVault()
+    await addProviderKey(vault, 'main')
+    const good = await mint(vault, ['main'])
+    const other = await mint(vault, ['main'])
+    const fresh = await open()
+    await fresh.verifier.verify(good.token)
+    await fresh.proxyKeys.pause(vault.defaultOrganizationId, other.key.id)
+    expect(fresh.verifier.lookup(good.token)).toBeUndefined()
+    // Ten statements, one after the other.
+    const flood = Array.from({ length: 2000 }, () => vault.tokens.mint('proxy', systemRandom).token.reveal())
+    const over = Promise.all(flood.map((token) => fresh.verifier.verify(token)))
+    const verified = fresh.verifier.verify(good.token)
+    expect(await Promise.race([verified.then(({ kind }) => kind), over.then(() => 'flood is over')])).toBe(
+      'verified',
+    )
+    await over
+  })
 })
 
 /** A verifier whose argon2 guard the test can hold: everything else is what a vault has. */
@@ -174,25 +224,23 @@ async function heldVerifier(fixture: TestVault) {
   await changes.start()
   onTestFinished(() => changes.close())
   const parts: VaultParts = { ...environment, keyring, deploymentId: opened.deploymentId, changes }
-  const argon2 = new Argon2Guard({ concurrency: 1, queue: 20 })
+  const limits = { concurrency: 1, queue: 20 }
+  const argon2 = new Argon2Guard(limits)
   const snapshots = new Snapshots(changes, systemClock, defaultSnapshotLimits)
   const verifier = new TokenVerifier(parts, fixture.vault.tokens, argon2, snapshots)
 
-  /** Keeps the one slot for `runs` × 20 ms. */
-  const hold = (runs: number) =>
-    Promise.all(
-      Array.from({ length: runs }, (_, index) =>
-        argon2.derive(`hold ${index}`, {
-          secret: new Secret('x'),
-          salt: systemRandom(16),
-          pepper: new Pepper(1, systemRandom(32)),
-        }),
-      ),
-    )
-  const waitingFor = async (count: number) => {
-    while (argon2.waiting < count) await new Promise((resolve) => setImmediate(resolve))
+  /** From here on nothing runs, and so many may wait. */
+  const hold = (queue: number) => Object.assign(limits, { concurrency: 0, queue })
+  /** A run of its own, which hands its slot to the first who waits. */
+  const release = async () => {
+    Object.assign(limits, { concurrency: 1, queue: 20 })
+    const [secret, salt, pepper] = [new Secret('x'), systemRandom(16), new Pepper(1, systemRandom(32))]
+    await argon2.derive('release', { secret, salt, pepper })
   }
-  return { verifier, argon2, changes, hold, waitingFor }
+  const waiting = async () => {
+    while (argon2.waiting === 0) await new Promise((resolve) => setImmediate(resolve))
+  }
+  return { verifier, changes, hold, release, waiting }
 }
 
 describe('a key that is revoked while its verification waits for argon2', () => {
@@ -202,14 +250,13 @@ describe('a key that is revoked while its verification waits for argon2', () => 
     await addProviderKey(vault, 'main')
     const { key, token } = await mint(vault, ['main'])
     const held = await heldVerifier(fixture)
-    const holding = held.hold(15)
+    held.hold(1)
     const verifying = held.verifier.verify(token)
-    await held.waitingFor(15)
+    await held.waiting()
     await act(vault, key.id)
     await held.changes.poll()
-    expect(held.argon2.waiting).toBeGreaterThan(0)
+    await held.release()
     const verification = await verifying
-    await holding
     return { verification, later: held.verifier.lookup(token) }
   }
 
@@ -239,12 +286,12 @@ describe('with argon2 overloaded', () => {
     const cold = await mint(vault, ['main'])
     const held = await heldVerifier(fixture)
     await held.verifier.verify(warm.token)
-    const holding = held.hold(21)
+    held.hold(0)
     expect(await held.verifier.verify(cold.token)).toEqual({ kind: 'overloaded' })
     expect(held.verifier.lookup(warm.token)?.kind).toBe('verified')
     const wrong = vault.tokens.mint('proxy', systemRandom, warm.key.id).token.reveal()
     expect(await held.verifier.verify(wrong)).toEqual(unknown)
-    await holding
+    await held.release()
     expect((await held.verifier.verify(cold.token)).kind).toBe('verified')
   })
 })

@@ -1,15 +1,25 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clock, type Database, errorFields, type Log } from '@latchkey/shared'
 import { type Kysely, sql, type Transaction } from 'kysely'
-import type { ChangeListener } from './change-listener.ts'
+import { isDeadlock } from './database-errors.ts'
 
 /** For how long after a look at the counter snapshots are used without another, in milliseconds. */
 export const defaultTrustForMs = 8000
 
+const mostRepeats = 5
+const pauseMs = 20
+
 /** The channel of NOTIFY. Its payload says what changed, for people who listen; nobody decides by it. */
 export const changeChannel = 'latchkey_change'
 
+/** Hears NOTIFY. The feed polls as well: a lost message costs time, not truth. */
+export interface ChangeListener {
+  /** Calls `heard` at every message, and whenever messages may have been missed. Reconnects by itself. */
+  subscribe(channel: string, heard: () => void): { close(): Promise<void> }
+}
+
 /** What changed, as the payload says it. */
-export type ChangeKind = 'proxy-key' | 'provider-key' | 'keyring'
+export type ChangeKind = 'proxy-key' | 'provider-key' | 'group' | 'budget' | 'keyring' | 'prices'
 
 /** Counts the change counter up in `trx`. Call it last: it locks one row that every change needs. */
 export type Bump = (what: ChangeKind) => Promise<void>
@@ -42,6 +52,7 @@ export class ChangeFeed {
   readonly #options: Required<Omit<ChangeFeedOptions, 'listener'>>
   readonly #listener: ChangeListener | undefined
   #generation = 0
+  readonly #watchers = new Set<() => void>()
   /** The counter as last read; null before the first poll. */
   #value: bigint | null = null
   #observed = 0
@@ -69,6 +80,12 @@ export class ChangeFeed {
   /** Moves at every change seen. Compare for equality only. */
   get generation(): number {
     return this.#generation
+  }
+
+  /** Calls `told` whenever the generation has moved; it must not throw. Gives what ends that. */
+  watch(told: () => void): () => void {
+    this.#watchers.add(told)
+    return () => void this.#watchers.delete(told)
   }
 
   /** Whether a snapshot of this generation may be used without reading it again. */
@@ -100,27 +117,18 @@ export class ChangeFeed {
 
   /**
    * A transaction whose `bump` tells every process. This one knows as soon as the commit is done, and not
-   * before: a snapshot read in between would otherwise pass for the newest.
+   * before: a snapshot read in between would otherwise pass for the newest. Where it met another one in a
+   * deadlock, nothing was done, and `work` is run again: it must do nothing outside of the transaction.
    */
   async transact<Result>(work: (trx: Transaction<Database>, bump: Bump) => Promise<Result>): Promise<Result> {
-    let value: bigint | undefined
-    const run = this.#options.db.transaction().execute((trx) =>
-      work(trx, async (what) => {
-        if (value !== undefined) return
-        const counter = await trx
-          .updateTable('change_counter')
-          .set((each) => ({ value: sql<bigint>`${each.ref('value')} + 1` }))
-          .returning('value')
-          .executeTakeFirstOrThrow()
-        value = counter.value
-        await sql`select pg_notify(${changeChannel}, ${what})`.execute(trx)
-      }),
-    )
-    try {
-      return await run
-    } finally {
-      // Also where the commit failed: its answer may have been lost after it was done.
-      if (value !== undefined) this.#observe(value)
+    for (let repeats = 0; ; repeats++) {
+      try {
+        return await this.#transactOnce(work)
+      } catch (error) {
+        if (repeats === mostRepeats || !isDeadlock(error)) throw error
+        // Whoever waited for us goes first, or it all begins again.
+        await sleep(pauseMs)
+      }
     }
   }
 
@@ -144,6 +152,30 @@ export class ChangeFeed {
     await this.#polling
   }
 
+  async #transactOnce<Result>(
+    work: (trx: Transaction<Database>, bump: Bump) => Promise<Result>,
+  ): Promise<Result> {
+    let value: bigint | undefined
+    const run = this.#options.db.transaction().execute((trx) =>
+      work(trx, async (what) => {
+        if (value !== undefined) return
+        const counter = await trx
+          .updateTable('change_counter')
+          .set((each) => ({ value: sql<bigint>`${each.ref('value')} + 1` }))
+          .returning('value')
+          .executeTakeFirstOrThrow()
+        value = counter.value
+        await sql`select pg_notify(${changeChannel}, ${what})`.execute(trx)
+      }),
+    )
+    try {
+      return await run
+    } finally {
+      // Also where the commit failed: its answer may have been lost after it was done.
+      if (value !== undefined) this.#observe(value)
+    }
+  }
+
   async #pollUntilQuiet(): Promise<void> {
     do {
       this.#pollAgain = false
@@ -164,7 +196,7 @@ export class ChangeFeed {
       this.#options.db.selectFrom('change_counter').select('value').executeTakeFirstOrThrow(),
     )
     // Any other value is a change, a lower one too: a promoted replica may have lost the newest ones.
-    if (this.#value !== null && value !== this.#value) this.#generation += 1
+    if (this.#value !== null && value !== this.#value) this.#move()
     this.#value = value
     // An own change may have been committed while this answer was on its way.
     if (observed === this.#observed) this.#lastSuccess = asked
@@ -172,9 +204,14 @@ export class ChangeFeed {
 
   #observe(value: bigint): void {
     this.#observed += 1
-    this.#generation += 1
     // Nothing of others lies in between: the next poll need not take this change for a new one.
     if (this.#value !== null && value === this.#value + 1n) this.#value = value
+    this.#move()
+  }
+
+  #move(): void {
+    this.#generation += 1
+    for (const told of this.#watchers) told()
   }
 
   async #withDeadline<Result>(work: Promise<Result>): Promise<Result> {

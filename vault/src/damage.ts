@@ -1,5 +1,6 @@
 import type { ProviderKeyId, ProxyKeyId } from '@latchkey/shared'
 import { LatchkeyError } from '@latchkey/shared'
+import { pagesById } from './pages.ts'
 import { selectProxyKeys } from './proxy-key-row.ts'
 import { RecordKeys } from './record-keys.ts'
 import { isAuthentic } from './row-mac.ts'
@@ -35,9 +36,11 @@ async function checkProviderKeys(parts: VaultParts, damaged: DamagedRow[]): Prom
   const { db, keyring, deploymentId } = parts
   // Its own: the whole table would push the busy keys out of the shared cache.
   const recordKeys = new RecordKeys(1)
-  let query = db.selectFrom('provider_key').selectAll().orderBy('id').limit(pageSize)
-  for (let count = 0; ; ) {
-    const rows = await query.execute()
+  const all = db.selectFrom('provider_key').selectAll().orderBy('id').limit(pageSize)
+  let count = 0
+  for await (const rows of pagesById((after: ProviderKeyId | undefined) =>
+    (after === undefined ? all : all.where('id', '>', after)).execute(),
+  )) {
     for (const row of rows) {
       const sealed = prepareProviderKey(deploymentId, row, row.envelope)
       const opened = openProviderKey(keyring, recordKeys, sealed)
@@ -46,23 +49,21 @@ async function checkProviderKeys(parts: VaultParts, damaged: DamagedRow[]): Prom
     }
     recordKeys.wipe()
     count += rows.length
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < pageSize) return count
-    query = db.selectFrom('provider_key').selectAll().orderBy('id').limit(pageSize).where('id', '>', last.id)
   }
+  return count
 }
 
 async function checkProxyKeys(parts: VaultParts, damaged: DamagedRow[]): Promise<number> {
   const { db, keyring, deploymentId } = parts
-  let query = selectProxyKeys(db).orderBy('id').limit(pageSize)
-  for (let count = 0; ; ) {
-    const rows = await query.execute()
+  const all = selectProxyKeys(db).orderBy('id').limit(pageSize)
+  let count = 0
+  for await (const rows of pagesById((after: ProxyKeyId | undefined) =>
+    (after === undefined ? all : all.where('id', '>', after)).execute(),
+  )) {
     for (const row of rows)
       if (!isAuthentic(keyring, deploymentId, row))
         damaged.push({ kind: 'proxy-key', id: row.id, name: row.name })
     count += rows.length
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < pageSize) return count
-    query = selectProxyKeys(db).orderBy('id').limit(pageSize).where('id', '>', last.id)
   }
+  return count
 }

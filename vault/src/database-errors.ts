@@ -1,13 +1,11 @@
+import { errorCode } from '@latchkey/shared'
+
 /** Whether Postgres refused because a unique value exists already (SQLSTATE 23505). */
 export function isUniqueViolation(error: unknown): boolean {
-  return sqlState(error) === '23505'
+  return errorCode(error) === '23505'
 }
 
-/** Whether Postgres refused because a row that is referred to is gone (SQLSTATE 23503). */
-export function isForeignKeyViolation(error: unknown): boolean {
-  return sqlState(error) === '23503'
-}
-
-function sqlState(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
+/** Whether Postgres ended this transaction, of several that waited for each other (SQLSTATE 40P01). */
+export function isDeadlock(error: unknown): boolean {
+  return errorCode(error) === '40P01'
 }

@@ -1,12 +1,25 @@
 export type { Argon2Limits } from './argon2.ts'
 export { type AssociatedData, associatedData, none, type Place } from './associated-data.ts'
 export { canonicalBaseUrl } from './base-url.ts'
-export { type ChangeListener, postgresListener } from './change-listener.ts'
-export type { Bump, ChangeFeed, ChangeKind } from './changes.ts'
+export type { Changed, Unchangeable } from './change-proxy-key.ts'
+export type { Bump, ChangeFeed, ChangeKind, ChangeListener } from './changes.ts'
+export type { AlongsideKeys, CreatedMany, MintedProxyKey, NewProxyKey } from './create-proxy-keys.ts'
 export type { DamagedRow, DamageReport } from './damage.ts'
+export type {
+  AlongsideGroup,
+  ChangeGroup,
+  CreateGroup,
+  Group,
+  GroupChanged,
+  GroupCreated,
+  GroupRevoked,
+  GroupShown,
+  Groups,
+  ListGroups,
+} from './groups.ts'
 export type { RingKeyStatus } from './keyring.ts'
 export { openPolicy, type Policy, type PolicyParse, parsePolicy } from './policy.ts'
-export type { Principal } from './principal.ts'
+export type { Principal, PrincipalGroup } from './principal.ts'
 export type {
   Added,
   AddProviderKey,
@@ -18,10 +31,11 @@ export type {
 } from './provider-keys.ts'
 export { parseProviderSecret } from './provider-keys.ts'
 export { type MintedToken, TokenFormat, type TokenParse, type TokenType } from './proxy-key.ts'
-export type { ListProxyKeys, ProxyKeyPage } from './proxy-key-list.ts'
-export type { ProxyKey } from './proxy-key-view.ts'
+export type { MissingTie } from './proxy-key-bindings.ts'
+export type { ListProxyKeys, ProxyKeyPage, ProxyKeyPlace } from './proxy-key-list.ts'
+export type { ProxyKey, ProxyKeyGroup } from './proxy-key-view.ts'
 export {
-  type Changed,
+  type ChangeProxyKey,
   type Created,
   type CreateProxyKey,
   defaultGraceMs,
@@ -29,7 +43,6 @@ export {
   type Rotated,
   type RotateProxyKey,
   type Shown,
-  type Unchangeable,
 } from './proxy-keys.ts'
 export type { RootKeySource } from './root-key.ts'
 export type { KeyringRotation, RootRotation } from './rotation.ts'

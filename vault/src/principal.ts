@@ -1,7 +1,15 @@
-import type { DeploymentId, OrganizationId, ProviderKeyTable, ProxyKeyId } from '@latchkey/shared'
-import type { Selectable } from 'kysely'
-import { type Policy, parsePolicy } from './policy.ts'
+import type {
+  BudgetId,
+  DeploymentId,
+  GroupId,
+  OrganizationId,
+  ProxyKeyId,
+  StoredLimit,
+} from '@latchkey/shared'
+import { z } from 'zod'
+import { type Policy, parseLimits, parsePolicy } from './policy.ts'
 import type { StoredProxyKey } from './proxy-key-reader.ts'
+import type { BudgetedProviderKeyRow, ScopedProxyKeyRow } from './proxy-key-row.ts'
 import { type BoundProviderKey, prepareProviderKey } from './sealed-provider-key.ts'
 
 /** A frozen snapshot of a proxy key: who, and what it may do. */
@@ -13,17 +21,32 @@ export interface Principal {
   /** Milliseconds since the epoch; null = never. Checked by the caller at every request. */
   readonly expiresAt: number | null
   readonly policy: Policy
+  /** Null where the key is in none. */
+  readonly group: PrincipalGroup | null
+  /** Every budget that pays for the key's requests: its own, its group's and its organization's, in any status. */
+  readonly budgets: readonly BudgetId[]
   /** In the order in which they are tried. Read with the key, and as fresh as it. */
   readonly providerKeys: readonly BoundProviderKey[]
 }
 
-/** The principal of a row whose MAC has been checked; undefined if its policy can't be read. */
+/** The group that a key is in, as fresh as the key. */
+export interface PrincipalGroup {
+  readonly id: GroupId
+  readonly name: string
+  /** Paused: every key of the group is refused. */
+  readonly status: 'active' | 'paused'
+  /** Shared by all of its keys. */
+  readonly limits: readonly StoredLimit[]
+}
+
+/** The principal of a row whose MAC has been checked; undefined if its policy or its group can't be read. */
 export function principalOf(
   deploymentId: DeploymentId,
   { row, providerKeys }: StoredProxyKey,
 ): Principal | undefined {
   const parsed = parsePolicy(row.policy)
-  if (parsed.kind === 'invalid') return undefined
+  const group = groupOf(row)
+  if (parsed.kind === 'invalid' || group === undefined) return undefined
   const bound = row.bindings.flatMap((id): readonly BoundProviderKey[] => {
     const key = providerKeys.get(id)
     return key === undefined ? [] : [boundProviderKey(deploymentId, key)]
@@ -35,21 +58,37 @@ export function principalOf(
     status: row.status,
     expiresAt: row.expires_at === null ? null : row.expires_at.getTime(),
     policy: parsed.policy,
+    group,
+    budgets: Object.freeze([...row.budgets]),
     providerKeys: Object.freeze(bound),
   })
 }
 
 /** A provider key as stored, made ready to be opened. */
-export function boundProviderKey(
-  deploymentId: DeploymentId,
-  row: Selectable<ProviderKeyTable>,
-): BoundProviderKey {
+export function boundProviderKey(deploymentId: DeploymentId, row: BudgetedProviderKeyRow): BoundProviderKey {
   return Object.freeze({
     id: row.id,
     name: row.name,
     organizationId: row.organization_id,
     provider: row.provider,
     baseUrl: row.base_url,
+    budgets: Object.freeze([...row.budgets]),
     sealed: prepareProviderKey(deploymentId, row, row.envelope),
   })
+}
+
+const storedGroup = z.object({
+  name: z.string(),
+  status: z.enum(['active', 'paused']),
+  limits: z.unknown(),
+})
+
+/** Undefined: what the database says of the group can't be true, and less must not mean more. */
+function groupOf(row: ScopedProxyKeyRow): PrincipalGroup | null | undefined {
+  if (row.group_id === null) return null
+  const parsed = storedGroup.safeParse(row.group)
+  if (!parsed.success) return undefined
+  const { name, status } = parsed.data
+  const limits = parseLimits(parsed.data.limits)
+  return limits === undefined ? undefined : Object.freeze({ id: row.group_id, name, status, limits })
 }

@@ -13,7 +13,7 @@ import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { canonicalBaseUrl } from './base-url.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { boundProviderKey } from './principal.ts'
-import { lockProxyKeys, type ProxyKeyRow } from './proxy-key-row.ts'
+import { lockProxyKeys, type ProxyKeyRow, selectBoundProviderKeys } from './proxy-key-row.ts'
 import { isAuthentic, macRow } from './row-mac.ts'
 import { type BoundProviderKey, type ProviderKeyColumns, sealProviderKey } from './sealed-provider-key.ts'
 import type { VaultParts } from './vault-parts.ts'
@@ -138,9 +138,7 @@ export class ProviderKeys {
   /** The key made ready to be opened, for a request of the operator's own. Undefined: there is none. */
   async bound(organizationId: OrganizationId, name: string): Promise<BoundProviderKey | undefined> {
     const { db, deploymentId } = this.#parts
-    const row = await db
-      .selectFrom('provider_key')
-      .selectAll()
+    const row = await selectBoundProviderKeys(db)
       .where('organization_id', '=', organizationId)
       .where('name', '=', name)
       .executeTakeFirst()

@@ -1,95 +1,87 @@
-import type { Database, ProviderKeyId, ProviderKeyTable, ProxyKeyId } from '@latchkey/shared'
-import type { Kysely, Selectable } from 'kysely'
-import type { ChangeFeed, Moment } from './changes.ts'
-import { type ProxyKeyRow, selectProxyKeys } from './proxy-key-row.ts'
+import type { ProviderKeyId, ProxyKeyId } from '@latchkey/shared'
+import { BatchedReads, type ReadResult } from './batched-reads.ts'
+import {
+  type BudgetedProviderKeyRow,
+  type ProxyKeyRow,
+  type ScopedProxyKeyRow,
+  selectBoundProviderKeys,
+  selectProxyKeys,
+  selectWithScopes,
+} from './proxy-key-row.ts'
+import { isAuthentic } from './row-mac.ts'
+import type { VaultParts } from './vault-parts.ts'
 
-export interface StoredProxyKey {
+export interface StoredRow {
   readonly row: ProxyKeyRow
+}
+
+export interface StoredProxyKey extends StoredRow {
+  readonly row: ScopedProxyKeyRow
   /** Those that its bindings name. */
-  readonly providerKeys: ReadonlyMap<ProviderKeyId, Selectable<ProviderKeyTable>>
+  readonly providerKeys: ReadonlyMap<ProviderKeyId, BudgetedProviderKeyRow>
 }
 
-/** What a read saw, and how old that is at most. */
-export interface Reading {
-  /** Undefined: there is no such key. */
-  readonly stored: StoredProxyKey | undefined
-  /** The change feed's generation before the read began. */
-  readonly generation: number
-  readonly began: Moment
-}
+/** A stored key whose MAC has been compared. */
+export type Checked<Stored> =
+  | { readonly kind: 'authentic'; readonly stored: Stored }
+  | { readonly kind: 'tampered' }
 
-export type ReadResult =
-  | { readonly kind: 'read'; readonly reading: Reading }
-  /** As many reads wait as may wait. */
-  | { readonly kind: 'overloaded' }
-
-const batchSize = 200
-const mostWaiting = 10_000
+// Less than argon2 takes, for which the first use of a right token waits anyway.
+const pauseMs = 10
 
 /**
- * Reads proxy keys by id. One query is on its way at a time, and those that are asked for meanwhile share
- * the next: a flood of unknown ids costs the database one connection and few statements, however wide.
+ * Reads proxy keys by id, in two lanes of one connection each, so that those who guess never stand before those
+ * who know. Both throw what the database throws, and `vault_sealed`.
  */
 export class ProxyKeyReader {
-  readonly #db: Kysely<Database>
-  readonly #changes: ChangeFeed
-  readonly #waiting = new Map<ProxyKeyId, PromiseWithResolvers<ReadResult>>()
-  #running = false
+  readonly #parts: VaultParts
+  readonly #rows: BatchedReads<ProxyKeyId, Checked<StoredRow>>
+  readonly #keys: BatchedReads<ProxyKeyId, Checked<StoredProxyKey>>
 
-  constructor(db: Kysely<Database>, changes: ChangeFeed) {
-    this.#db = db
-    this.#changes = changes
+  constructor(parts: VaultParts) {
+    const { changes } = parts
+    this.#parts = parts
+    this.#rows = new BatchedReads({ changes, pauseMs, read: (ids) => this.#readRows(ids) })
+    this.#keys = new BatchedReads({ changes, pauseMs: 0, read: (ids) => this.#readKeys(ids) })
   }
 
-  /** Reads a key; the read begins after this call. Throws what the database throws. */
-  read(id: ProxyKeyId): Promise<ReadResult> {
-    const shared = this.#waiting.get(id)
-    if (shared !== undefined) return shared.promise
-    if (this.#waiting.size >= mostWaiting) return Promise.resolve({ kind: 'overloaded' })
-    const waiting = Promise.withResolvers<ReadResult>()
-    this.#waiting.set(id, waiting)
-    if (!this.#running) void this.#run()
-    return waiting.promise
+  /**
+   * The row alone, to compare a token with that may be bogus. Under a flood of these the database gets one
+   * statement in 10 ms, and each bogus token costs its share of it.
+   */
+  row(id: ProxyKeyId): Promise<ReadResult<Checked<StoredRow>>> {
+    return this.#rows.read(id)
   }
 
-  async #run(): Promise<void> {
-    this.#running = true
-    // Whoever asks in the same tick comes along.
-    await Promise.resolve()
-    while (this.#waiting.size > 0) {
-      const batch = [...this.#waiting].slice(0, batchSize)
-      for (const [id] of batch) this.#waiting.delete(id)
-      try {
-        const generation = this.#changes.generation
-        const began = this.#changes.moment()
-        const stored = await readBatch(
-          this.#db,
-          batch.map(([id]) => id),
-        )
-        for (const [id, waiting] of batch)
-          waiting.resolve({ kind: 'read', reading: { stored: stored.get(id), generation, began } })
-      } catch (error) {
-        for (const [, waiting] of batch) waiting.reject(error)
-      }
-    }
-    this.#running = false
+  /** All that a principal is made of, at once: for a token that is right, or was when it was last seen. */
+  key(id: ProxyKeyId): Promise<ReadResult<Checked<StoredProxyKey>>> {
+    return this.#keys.read(id)
   }
-}
 
-async function readBatch(
-  db: Kysely<Database>,
-  ids: readonly ProxyKeyId[],
-): Promise<ReadonlyMap<ProxyKeyId, StoredProxyKey>> {
-  const rows = await selectProxyKeys(db).where('id', 'in', ids).execute()
-  const bound = new Set(rows.flatMap((row) => row.bindings))
-  const keys =
-    bound.size === 0
-      ? []
-      : await db
-          .selectFrom('provider_key')
-          .selectAll()
-          .where('id', 'in', [...bound])
-          .execute()
-  const providerKeys = new Map(keys.map((key) => [key.id, key]))
-  return new Map(rows.map((row) => [row.id, { row, providerKeys }]))
+  async #readRows(ids: readonly ProxyKeyId[]): Promise<ReadonlyMap<ProxyKeyId, Checked<StoredRow>>> {
+    const rows = await selectProxyKeys(this.#parts.db).where('id', 'in', ids).execute()
+    return new Map(rows.map((row) => [row.id, this.#check({ row })]))
+  }
+
+  async #readKeys(ids: readonly ProxyKeyId[]): Promise<ReadonlyMap<ProxyKeyId, Checked<StoredProxyKey>>> {
+    const { db } = this.#parts
+    const rows = await selectWithScopes(db).where('id', 'in', ids).execute()
+    const bound = new Set(rows.flatMap((row) => row.bindings))
+    const keys =
+      bound.size === 0
+        ? []
+        : await selectBoundProviderKeys(db)
+            .where('id', 'in', [...bound])
+            .execute()
+    const providerKeys = new Map(keys.map((key) => [key.id, key]))
+    return new Map(rows.map((row) => [row.id, this.#check({ row, providerKeys })]))
+  }
+
+  /** Once a row and read, however many tokens name it. */
+  #check<Stored extends StoredRow>(stored: Stored): Checked<Stored> {
+    const { keyring, deploymentId, log } = this.#parts
+    if (isAuthentic(keyring, deploymentId, stored.row)) return { kind: 'authentic', stored }
+    log.error('proxy_key.tampered', { keyId: stored.row.id })
+    return { kind: 'tampered' }
+  }
 }

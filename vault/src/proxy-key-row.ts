@@ -1,9 +1,29 @@
-import type { Database, ProviderKeyId, ProxyKeyId, ProxyKeyTable } from '@latchkey/shared'
+import type {
+  BudgetId,
+  Database,
+  ProviderKeyId,
+  ProviderKeyTable,
+  ProxyKeyId,
+  ProxyKeyTable,
+} from '@latchkey/shared'
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 
 /** A proxy key as stored, with the provider keys that it uses in their order. */
 export interface ProxyKeyRow extends Selectable<ProxyKeyTable> {
   readonly bindings: readonly ProviderKeyId[]
+}
+
+/** What a principal is made of. */
+export interface ScopedProxyKeyRow extends ProxyKeyRow {
+  /** As JSON, unchecked; null where the key is in none. */
+  readonly group: unknown
+  /** Of the key, its group and its organization. */
+  readonly budgets: readonly BudgetId[]
+}
+
+/** A provider key as a principal holds it. */
+export interface BudgetedProviderKeyRow extends Selectable<ProviderKeyTable> {
+  readonly budgets: readonly BudgetId[]
 }
 
 /** Proxy keys with their bindings, by one statement: so no change can fall between the two. */
@@ -15,6 +35,36 @@ export function selectProxyKeys(db: Kysely<Database>) {
       sql<ProviderKeyId[]>`array(
         select provider_key_id from proxy_key_binding
         where proxy_key_id = proxy_key.id order by position)`.as('bindings'),
+    )
+}
+
+/** The same with the key's group and the budgets that pay for it: what its principal is made of. */
+export function selectWithScopes(db: Kysely<Database>) {
+  return selectProxyKeys(db)
+    .select(
+      sql<unknown>`(
+        select jsonb_build_object('name', name, 'status', status, 'limits', limits)
+        from proxy_group where proxy_group.id = proxy_key.group_id)`.as('group'),
+    )
+    .select(
+      sql<BudgetId[]>`array(
+        select id from budget where (scope_kind, scope_id) in (
+          ('key', proxy_key.id), ('group', proxy_key.group_id::text), ('organization', proxy_key.organization_id::text))
+          and status <> 'removed'
+        order by id)`.as('budgets'),
+    )
+}
+
+/** Provider keys with the budgets that pay for them. */
+export function selectBoundProviderKeys(db: Kysely<Database>) {
+  return db
+    .selectFrom('provider_key')
+    .selectAll('provider_key')
+    .select(
+      sql<BudgetId[]>`array(
+        select id from budget where scope_kind = 'provider_key' and scope_id = provider_key.id::text
+          and status <> 'removed'
+        order by id)`.as('budgets'),
     )
 }
 

@@ -1,6 +1,7 @@
 import type { Database, ProviderKeyId, ProviderKeyTable } from '@latchkey/shared'
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { ringVersionOffset } from './envelope.ts'
+import { pagesById } from './pages.ts'
 import { RecordKeys } from './record-keys.ts'
 import { openProviderKey, prepareProviderKey, sealProviderKey } from './sealed-provider-key.ts'
 import type { VaultParts } from './vault-parts.ts'
@@ -14,12 +15,8 @@ const batchSize = 100
  */
 export async function reencryptProviderKeys(parts: VaultParts, stopped: AbortSignal): Promise<number> {
   let count = 0
-  let after: ProviderKeyId | undefined
-  while (!stopped.aborted) {
-    const rows = await outdatedRows(parts, after)
-    const last = rows.at(-1)
-    if (last === undefined) break
-    after = last.id
+  for await (const rows of pagesById((after: ProviderKeyId | undefined) => outdatedRows(parts, after))) {
+    if (stopped.aborted) break
     count += await parts.changes.transact(async (trx, bump) => {
       let written = 0
       for (const row of rows) if (await reencrypt(parts, trx, row)) written += 1

@@ -1,4 +1,5 @@
 import type { ProxyKeyId } from '@latchkey/shared'
+import { pagesById } from './pages.ts'
 import { lockProxyKeys } from './proxy-key-row.ts'
 import { isAuthentic, macRow } from './row-mac.ts'
 import type { VaultParts } from './vault-parts.ts'
@@ -12,26 +13,27 @@ const batchSize = 100
  */
 export async function remacProxyKeys(parts: VaultParts, stopped: AbortSignal): Promise<number> {
   let count = 0
-  let after: ProxyKeyId | undefined
-  while (!stopped.aborted) {
-    const ids = await outdatedIds(parts, after)
-    const last = ids.at(-1)
-    if (last === undefined) break
-    after = last
-    count += await remac(parts, ids)
+  for await (const rows of pagesById((after: ProxyKeyId | undefined) => outdatedRows(parts, after))) {
+    if (stopped.aborted) break
+    count += await remac(
+      parts,
+      rows.map(({ id }) => id),
+    )
   }
   return count
 }
 
-async function outdatedIds(parts: VaultParts, after: ProxyKeyId | undefined): Promise<readonly ProxyKeyId[]> {
+function outdatedRows(
+  parts: VaultParts,
+  after: ProxyKeyId | undefined,
+): Promise<readonly { readonly id: ProxyKeyId }[]> {
   const outdated = parts.db
     .selectFrom('proxy_key')
     .select('id')
     .where('row_mac_pepper_version', '!=', parts.keyring.active('pepper').version)
     .orderBy('id')
     .limit(batchSize)
-  const rows = await (after === undefined ? outdated : outdated.where('id', '>', after)).execute()
-  return rows.map((row) => row.id)
+  return (after === undefined ? outdated : outdated.where('id', '>', after)).execute()
 }
 
 function remac(parts: VaultParts, ids: readonly ProxyKeyId[]): Promise<number> {

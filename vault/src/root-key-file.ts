@@ -1,6 +1,6 @@
 import { type FileHandle, link, open, rename, rm, unlink } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
-import { LatchkeyError, Secret } from '@latchkey/shared'
+import { errorCode, LatchkeyError, Secret } from '@latchkey/shared'
 import { formatRootKey, parseRootKey, type RootKey } from './root-key.ts'
 
 /**
@@ -62,7 +62,7 @@ async function readKey(path: string): Promise<RootKey | undefined> {
   try {
     file = await open(path, 'r')
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    if (errorCode(error) === 'ENOENT') return undefined
     throw invalid(path, 'it cannot be read', error)
   }
   try {
@@ -93,7 +93,7 @@ async function publish(path: string, key: RootKey): Promise<'made' | 'exists'> {
     try {
       await link(draft, path)
     } catch (error) {
-      if (codeOf(error) === 'EEXIST') return 'exists'
+      if (errorCode(error) === 'EEXIST') return 'exists'
       throw error
     } finally {
       await unlink(draft)
@@ -120,7 +120,7 @@ async function guard<Result>(path: string, write: () => Promise<Result>): Promis
   try {
     return await write()
   } catch (error) {
-    if (codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT')
+    if (errorCode(error) === 'ENOSPC' || errorCode(error) === 'EDQUOT')
       throw new LatchkeyError('disk_full', { cause: error })
     throw new LatchkeyError('directory_unreachable', {
       message: `The root key cannot be written to ${path}.`,
@@ -131,8 +131,4 @@ async function guard<Result>(path: string, write: () => Promise<Result>): Promis
 
 function invalid(path: string, why: string, cause?: unknown): LatchkeyError {
   return new LatchkeyError('root_key_invalid', { message: `The root key file ${path}: ${why}.`, cause })
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

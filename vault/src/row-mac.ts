@@ -13,6 +13,7 @@ export type DecidingColumns = Omit<
   | 'row_mac_pepper_version'
   | 'description'
   | 'tags'
+  | 'email'
   | 'created_at'
   | 'rotated_at'
   | 'revoked_at'
@@ -45,7 +46,9 @@ export function isAuthentic(keyring: Keyring, deploymentId: DeploymentId, row: P
 function mac(pepper: Pepper, deploymentId: DeploymentId, row: DecidingColumns): Buffer {
   return pepper.rowMac(
     encodeFields([
-      'latchkey v1 proxy_key',
+      // Rows without a group keep the form that they had before there were groups. The labels tell the forms
+      // apart, so a row can't be put into a group, taken out of one or moved between two.
+      ...(row.group_id === null ? ['latchkey v1 proxy_key'] : ['latchkey v2 proxy_key', row.group_id]),
       deploymentId,
       pepper.version,
       row.id,

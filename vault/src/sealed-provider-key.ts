@@ -1,4 +1,5 @@
 import {
+  type BudgetId,
   type DeploymentId,
   type OrganizationId,
   type ProviderKeyId,
@@ -35,6 +36,8 @@ export interface BoundProviderKey {
   readonly organizationId: OrganizationId
   readonly provider: string
   readonly baseUrl: string
+  /** Those that pay for the requests sent with it, whosever they are; in any status. */
+  readonly budgets: readonly BudgetId[]
   readonly sealed: SealedProviderKey
 }
 

@@ -40,7 +40,7 @@ interface Refusal {
   readonly until: number
 }
 
-/** What is known of tokens without asking anybody. Bounded, and known by HMACs of the tokens only. */
+/** What is known of tokens without asking anybody. Bounded, and known by keyed hashes of the tokens only. */
 export class Snapshots {
   readonly #changes: ChangeFeed
   readonly #clock: Clock
@@ -56,6 +56,11 @@ export class Snapshots {
     this.#snapshots = new LRUCache({ max: limits.snapshots })
     this.#refusals = new LRUCache({ max: limits.refusals })
     this.#accepted = new LRUCache({ max: limits.accepted })
+  }
+
+  /** Whether a token was right when it was last verified, however long ago. */
+  has(name: string): boolean {
+    return this.#snapshots.has(name)
   }
 
   /** The answer for a token, if nothing can have changed since it was found. */

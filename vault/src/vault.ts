@@ -13,9 +13,9 @@ import {
 } from '@latchkey/shared'
 import type { Kysely } from 'kysely'
 import { Argon2Guard, type Argon2Limits } from './argon2.ts'
-import type { ChangeListener } from './change-listener.ts'
-import { ChangeFeed, defaultTrustForMs } from './changes.ts'
+import { ChangeFeed, type ChangeListener, defaultTrustForMs } from './changes.ts'
 import { type DamageReport, findDamage } from './damage.ts'
+import { Groups } from './groups.ts'
 import { Keyring, type RingKeyStatus } from './keyring.ts'
 import { loadKeyring, type OpenedKeyring } from './open-keyring.ts'
 import { ProviderKeys } from './provider-keys.ts'
@@ -75,6 +75,7 @@ export interface Vault {
   readonly verifier: Verifier
   readonly providerKeys: ProviderKeys
   readonly proxyKeys: ProxyKeys
+  readonly groups: Groups
   readonly changes: ChangeFeed
   /** How often argon2 was started in this process. */
   readonly argon2Runs: number
@@ -129,6 +130,7 @@ class OpenVault implements Vault {
   readonly verifier: Verifier
   readonly providerKeys: ProviderKeys
   readonly proxyKeys: ProxyKeys
+  readonly groups: Groups
   readonly changes: ChangeFeed
   readonly #parts: VaultParts
   readonly #argon2: Argon2Guard
@@ -155,7 +157,8 @@ class OpenVault implements Vault {
     this.changes = parts.changes
     this.verifier = new TokenVerifier(parts, tokens, this.#argon2, this.#snapshots)
     this.providerKeys = new ProviderKeys(parts)
-    this.proxyKeys = new ProxyKeys(parts, tokens, this.#argon2)
+    this.proxyKeys = new ProxyKeys({ parts, tokens, argon2: this.#argon2 })
+    this.groups = new Groups(parts)
   }
 
   get sealed(): boolean {

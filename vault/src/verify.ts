@@ -1,11 +1,11 @@
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import { errorFields, LatchkeyError, type ProxyKeyId, type Secret } from '@latchkey/shared'
 import type { Argon2Guard } from './argon2.ts'
+import type { Reading } from './batched-reads.ts'
 import { type MatchedCredential, matchCredential, matchNothing } from './credential.ts'
 import { principalOf } from './principal.ts'
 import type { TokenFormat } from './proxy-key.ts'
-import { ProxyKeyReader, type Reading } from './proxy-key-reader.ts'
-import { isAuthentic } from './row-mac.ts'
+import { type Checked, ProxyKeyReader, type StoredProxyKey, type StoredRow } from './proxy-key-reader.ts'
 import type { Snapshot, Snapshots } from './snapshots.ts'
 import type { VaultParts } from './vault-parts.ts'
 import { refused, type Verification, type Verifier } from './verification.ts'
@@ -15,9 +15,13 @@ interface WellFormed {
   readonly text: string
   readonly id: ProxyKeyId
   readonly secret: Secret
-  /** HMAC of the whole token under a key of this process: what the caches know it by. */
+  /** Hash of the whole token under a key of this process: what the caches know it by. */
   readonly name: string
 }
+
+type Comparison<Stored> =
+  | { readonly kind: 'matched'; readonly stored: Stored; readonly credential: MatchedCredential }
+  | { readonly kind: 'refused'; readonly reason: 'unknown' | 'tampered' }
 
 type Judgement =
   | { readonly kind: 'final'; readonly verification: Verification }
@@ -34,7 +38,8 @@ const mostReads = 5
 
 /**
  * Verifies tokens, cheapest first, so that nobody outside can make us run argon2: form and checksum; then
- * the snapshot; then the row's MAC and the token's fingerprint; and argon2 only for a right token.
+ * the snapshot; then the row's MAC and the token's fingerprint, in a lane where a flood shares its reads; and
+ * argon2 only for a right token.
  */
 export class TokenVerifier implements Verifier {
   readonly #parts: VaultParts
@@ -42,7 +47,7 @@ export class TokenVerifier implements Verifier {
   readonly #argon2: Argon2Guard
   readonly #reader: ProxyKeyReader
   readonly #snapshots: Snapshots
-  readonly #nameKey: KeyObject
+  readonly #nameKey: string
   readonly #flights = new Map<string, Promise<Verification>>()
 
   constructor(parts: VaultParts, tokens: TokenFormat, argon2: Argon2Guard, snapshots: Snapshots) {
@@ -50,8 +55,8 @@ export class TokenVerifier implements Verifier {
     this.#tokens = tokens
     this.#argon2 = argon2
     this.#snapshots = snapshots
-    this.#reader = new ProxyKeyReader(parts.db, parts.changes)
-    this.#nameKey = createSecretKey(parts.random(32))
+    this.#reader = new ProxyKeyReader(parts)
+    this.#nameKey = Buffer.from(parts.random(32)).toString('base64')
   }
 
   lookup(token: string): Verification | undefined {
@@ -75,7 +80,9 @@ export class TokenVerifier implements Verifier {
     const parsed = this.#tokens.parse(token, 'proxy')
     if (parsed.kind !== 'ok') return refused(parsed.kind)
     if (this.#parts.keyring.sealed) return { kind: 'sealed' }
-    const name = createHmac('sha256', this.#nameKey).update(token).digest('base64')
+    // A quarter of an HMAC's cost, and as good here: what follows the key has one length only, so that no hash
+    // can be extended to another's, and nobody outside sees one.
+    const name = hash('sha256', this.#nameKey + token, 'base64')
     return { text: token, id: parsed.id, secret: parsed.secret, name }
   }
 
@@ -87,8 +94,11 @@ export class TokenVerifier implements Verifier {
     // Asking a database that does not answer would only make the client wait for the same answer.
     if (this.#parts.changes.away) return { kind: 'unavailable' }
     try {
+      // Who was verified before does not wait among those who guess.
+      const screened = this.#snapshots.has(token.name) ? undefined : await this.#screen(token)
+      if (screened !== undefined) return screened
       for (let reads = 1; ; reads++) {
-        const result = await this.#reader.read(token.id)
+        const result = await this.#reader.key(token.id)
         if (result.kind === 'overloaded') return result
         const judgement = await this.#judge(token, result.reading)
         if (judgement.kind === 'final' || reads === mostReads) return judgement.verification
@@ -100,22 +110,22 @@ export class TokenVerifier implements Verifier {
     }
   }
 
-  async #judge(token: WellFormed, reading: Reading): Promise<Judgement> {
-    const { keyring, deploymentId, clock, log } = this.#parts
-    const { stored } = reading
-    if (stored === undefined) {
-      matchNothing(keyring, token.text)
-      return this.#refuse(token, reading, 'unknown')
-    }
+  /** Turns away what is no key of ours, by its fingerprint alone. Undefined: it is one. */
+  async #screen(token: WellFormed): Promise<Verification | undefined> {
+    const result = await this.#reader.row(token.id)
+    if (result.kind === 'overloaded') return result
+    const compared = this.#compare(token, result.reading.found)
+    return compared.kind === 'refused' ? this.#refuse(token, result.reading, compared.reason) : undefined
+  }
+
+  async #judge(token: WellFormed, reading: Reading<Checked<StoredProxyKey>>): Promise<Judgement> {
+    const { deploymentId, clock, log } = this.#parts
+    const compared = this.#compare(token, reading.found)
+    if (compared.kind === 'refused') return final(this.#refuse(token, reading, compared.reason))
+    const { stored, credential } = compared
     const { row } = stored
-    if (!isAuthentic(keyring, deploymentId, row)) {
-      log.error('proxy_key.tampered', { keyId: row.id })
-      return this.#refuse(token, reading, 'tampered')
-    }
-    const credential = matchCredential(keyring, row, token.text, clock.now())
-    if (credential === undefined) return this.#refuse(token, reading, 'unknown')
     const principal = principalOf(deploymentId, stored)
-    if (principal === undefined) return this.#refuse(token, reading, 'tampered')
+    if (principal === undefined) return final(this.#refuse(token, reading, 'tampered'))
 
     // A key that is paused, revoked or expired is refused whatever argon2 would say: the fingerprint of
     // 256 random bits has matched, and that is enough to tell its holder why.
@@ -123,15 +133,32 @@ export class TokenVerifier implements Verifier {
       row.status === 'active' && (principal.expiresAt === null || principal.expiresAt > clock.now())
     if (usable) {
       const accepted = await this.#accept(token, credential)
-      if (accepted.kind === 'overloaded') return { kind: 'final', verification: accepted }
+      if (accepted.kind === 'overloaded') return final(accepted)
       if (accepted.kind === 'refused') {
         log.error('proxy_key.tampered', { keyId: row.id })
-        return this.#refuse(token, reading, 'tampered')
+        return final(this.#refuse(token, reading, 'tampered'))
       }
     }
     const { generation, began } = reading
     const verification: Verification = Object.freeze({ kind: 'verified', principal })
     return this.#keep(token, { verification, generation, began, proven: usable, endsAt: credential.endsAt })
+  }
+
+  #compare<Stored extends StoredRow>(
+    token: WellFormed,
+    found: Checked<Stored> | undefined,
+  ): Comparison<Stored> {
+    const { keyring, clock } = this.#parts
+    if (found === undefined) {
+      matchNothing(keyring, token.text)
+      return { kind: 'refused', reason: 'unknown' }
+    }
+    if (found.kind === 'tampered') return { kind: 'refused', reason: 'tampered' }
+    const { stored } = found
+    const credential = matchCredential(keyring, stored.row, token.text, clock.now())
+    return credential === undefined
+      ? { kind: 'refused', reason: 'unknown' }
+      : { kind: 'matched', stored, credential }
   }
 
   /** Whether argon2 accepts the token for this verifier: remembered, so that a change costs no run per key. */
@@ -150,10 +177,10 @@ export class TokenVerifier implements Verifier {
     return { kind: 'accepted' }
   }
 
-  #refuse(token: WellFormed, reading: Reading, reason: 'unknown' | 'tampered'): Judgement {
+  #refuse(token: WellFormed, reading: Reading<unknown>, reason: 'unknown' | 'tampered'): Verification {
     const verification = refused(reason)
     this.#snapshots.refuse(token.name, verification, reading.generation)
-    return { kind: 'final', verification }
+    return verification
   }
 
   #keep(token: WellFormed, snapshot: Snapshot): Judgement {
@@ -161,4 +188,8 @@ export class TokenVerifier implements Verifier {
     const kept = this.#snapshots.keep(token.name, snapshot)
     return { kind: kept ? 'final' : 'overtaken', verification: snapshot.verification }
   }
+}
+
+function final(verification: Verification): Judgement {
+  return { kind: 'final', verification }
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isUuid } from '../ids.ts'
 
 /** A moment, RFC 3339 with milliseconds in UTC: `2026-12-06T18:00:00.000Z`. */
 export const timestamp = z.iso.datetime()
@@ -25,6 +26,14 @@ export const proxyKeyName = z
   // Names stand in tables on terminals: control characters (and bidirectional ones) would let a name forge its row.
   .regex(/^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}]*$/u, 'must not hold control or formatting characters')
   .refine((name) => name.trim() === name, 'must not begin or end with a space')
+
+/** The name of a group; unique in its organization. It may stand wherever a group's id may, so it is none. */
+export const groupName = proxyKeyName.refine((name) => !isUuid(name.toLowerCase()), 'must not be an id')
+
+/** Whom a key was made for. The longest that a mail server takes (RFC 3696, erratum 1690). */
+export const emailAddress = z
+  .email('must be an e-mail address like alice@example.org')
+  .max(254, 'must be at most 254 characters')
 
 /** A text of one or a few lines for people, at most `most` characters. */
 export function note(most: number): z.ZodString {

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { providerKeyName, timestamp } from './fields.ts'
 import { pageOf } from './page.ts'
+import { budgetLimitsWire, scopeBudgetWire } from './scope-budget.ts'
 
 /** The providers that this release talks to. */
 export const providerNames = ['openai', 'openai-compatible', 'simulator'] as const
@@ -17,6 +18,8 @@ export const providerKeyWire = z.object({
   maskedTail: z.string().nullable(),
   /** Active and paused proxy keys that are bound to it. */
   boundKeys: z.number().int(),
+  /** What may be spent on it, whoever's request it is. */
+  budgets: z.array(scopeBudgetWire),
   createdAt: timestamp,
   rotatedAt: timestamp.nullable(),
   lastUsedAt: timestamp.nullable(),
@@ -53,6 +56,12 @@ export type AddProviderKeyWire = z.input<typeof addProviderKeyWire>
 
 /** `POST /api/provider-keys/:name/rotate`. */
 export const rotateProviderKeyWire = z.strictObject({ secret })
+
+/** `PATCH /api/provider-keys/:name`: what is left out stays. */
+export const changeProviderKeyWire = z.strictObject({
+  /** Makes the budgets of these periods, or changes their limits; those of other periods stay. */
+  budgets: budgetLimitsWire.optional(),
+})
 
 /** `DELETE /api/provider-keys/:name`. */
 export const removeProviderKeyQuery = z.strictObject({

@@ -9,6 +9,8 @@ export const requestWire = z.object({
   id: z.string(),
   keyId: z.string(),
   keyName: z.string(),
+  /** The key's group when the request was made. */
+  groupId: z.string().nullable(),
   providerKeyId: z.string().nullable(),
   provider: z.string().nullable(),
   method: z.string(),
@@ -42,6 +44,14 @@ export const requestWire = z.object({
   sessionId: z.string().nullable(),
   properties: z.record(z.string(), z.string()),
   startedAt: timestamp,
+  /** Dollars, as a decimal string; null where no price is known. */
+  costUsd: z.string().nullable(),
+  /** The most that it could have cost, which its budgets held; null where it counted in none. */
+  heldUsd: z.string().nullable(),
+  /** The provider's own figure is not known: the cost is what was held, or by the dearest price. */
+  estimated: z.boolean(),
+  /** The version of the prices that it was charged by. */
+  priceVersion: z.string().nullable(),
 })
 export type RequestWire = z.infer<typeof requestWire>
 

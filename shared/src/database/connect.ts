@@ -1,28 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Kysely, PostgresDialect } from 'kysely'
 import pg from 'pg'
 import { errorFields, type Log } from '../log.ts'
-import type { Secret } from '../secret.ts'
 import { typeParsers } from './bigint.ts'
+import { clientConfig, type DatabaseConnection } from './connection.ts'
+import { Loan } from './loan.ts'
 import type { Database } from './tables.ts'
-
-/** A Postgres on this machine that is reached through its Unix socket and asks for no password. */
-export interface SocketConnection {
-  /** The directory that holds the socket. */
-  readonly host: string
-  /** Names the socket in the directory; nothing listens on a port. */
-  readonly port: number
-  readonly user: string
-  readonly database: string
-}
-
-/** A `postgres://` URL, secret because of its password, or a local socket. */
-export type DatabaseConnection = Secret | SocketConnection
 
 export interface ConnectOptions {
   readonly connection: DatabaseConnection
   /** The most connections that are open at once. */
   readonly maxConnections: number
-  /** The server cancels a statement that has run for this long. 0: never. */
+  /**
+   * The server cancels a statement that has run for this long. One that is not answered for 5 s more fails, and its
+   * connection is given up. 0: never.
+   */
   readonly statementTimeoutMs: number
   /** Shown in `pg_stat_activity`. */
   readonly applicationName: string
@@ -32,7 +24,7 @@ export interface ConnectOptions {
 export interface DatabaseHandle {
   readonly kysely: Kysely<Database>
   readonly pool: pg.Pool
-  /** Waits for the queries that are running, then ends every connection. Once is enough; twice is allowed. */
+  /** Waits 5 s at the most for the queries that are running, then ends every connection. Once is enough; twice is allowed. */
   close(): Promise<void>
 }
 
@@ -40,6 +32,9 @@ export interface DatabaseHandle {
 const connectDeadlineMs = 10_000
 const idleInTransactionDeadlineMs = 60_000
 const keepAliveDelayMs = 10_000
+const answerGraceMs = 5_000
+// Where the server does not answer our goodbyes.
+const closeDeadlineMs = 5_000
 
 /**
  * A pool of connections to Postgres. It connects when it is first used, so nothing is thrown here;
@@ -47,9 +42,12 @@ const keepAliveDelayMs = 10_000
  */
 export function connectDatabase(options: ConnectOptions): DatabaseHandle {
   const pool = new pg.Pool({
-    ...connectionConfig(options.connection),
+    ...clientConfig(options.connection),
     max: options.maxConnections,
     statement_timeout: options.statementTimeoutMs,
+    ...(options.statementTimeoutMs === 0
+      ? {}
+      : { query_timeout: options.statementTimeoutMs + answerGraceMs }),
     idle_in_transaction_session_timeout: idleInTransactionDeadlineMs,
     connectionTimeoutMillis: connectDeadlineMs,
     application_name: options.applicationName,
@@ -66,21 +64,29 @@ export function connectDatabase(options: ConnectOptions): DatabaseHandle {
   // The pool takes its listener away while a connection is in use. Whoever uses it is told by its query.
   pool.on('connect', (client) => client.on('error', () => undefined))
 
-  const kysely = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  const lender = {
+    connect: async () => new Loan(await pool.connect()),
+    end: () => pool.end(),
+    options: pool.options,
+  }
+  const kysely = new Kysely<Database>({ dialect: new PostgresDialect({ pool: lender }) })
   let closed: Promise<void> | null = null
   return {
     kysely,
     pool,
     close() {
       // Kysely ends the pool only if it was used through Kysely.
-      closed ??= kysely.destroy().then(() => (pool.ended ? undefined : pool.end()))
+      closed ??= withinDeadline(kysely.destroy().then(() => (pool.ending ? undefined : pool.end())))
       return closed
     },
   }
 }
 
-function connectionConfig(connection: DatabaseConnection): pg.ClientConfig {
-  if (!('host' in connection)) return { connectionString: connection.reveal() }
-  // PGSSLMODE in the environment must not ask the socket for TLS.
-  return { ...connection, ssl: false }
+async function withinDeadline(closing: Promise<void>): Promise<void> {
+  const late = new AbortController()
+  await Promise.race([
+    closing,
+    sleep(closeDeadlineMs, undefined, { signal: late.signal }).catch(() => undefined),
+  ])
+  late.abort()
 }

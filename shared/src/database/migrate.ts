@@ -1,8 +1,8 @@
-import type pg from 'pg'
+import pg from 'pg'
 import type { Clock } from '../clock.ts'
 import { LatchkeyError } from '../errors.ts'
 import type { Log } from '../log.ts'
-import type { Migration } from './migrations/index.ts'
+import type { Migration } from './migrations/migration.ts'
 
 export interface MigrateOptions {
   readonly clock: Clock
@@ -11,6 +11,9 @@ export interface MigrateOptions {
 
 // Any number that nothing else locks in this database: "latchkey" in ASCII.
 const migrationLock = '7809651199139603833'
+// The longest that a timer can be.
+const anyTimeMs = 2 ** 31 - 1
+const insufficientPrivilege = '42501'
 
 /**
  * Brings the schema up to the last of `migrations`. Each runs in a transaction of its own, in
@@ -25,12 +28,9 @@ export async function migrate(
 ): Promise<void> {
   const client = await pool.connect()
   try {
-    // A long migration is not a hung query, and neither is waiting for somebody else's.
     await client.query('SET statement_timeout = 0')
-    await client.query(`SELECT pg_advisory_lock(${migrationLock})`)
-    await client.query(
-      'CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL)',
-    )
+    await askPatiently(client, `SELECT pg_advisory_lock(${migrationLock})`)
+    await ensureList(client)
     const applied = await client.query<{ name: string }>('SELECT name FROM migration')
     for (const migration of pending(
       migrations,
@@ -40,6 +40,29 @@ export async function migrate(
   } finally {
     // The connection carries our lock and settings: ending it frees both, whatever has happened.
     client.release(true)
+  }
+}
+
+/** A long migration is not a hung query, and neither is waiting for somebody else's. */
+function askPatiently(client: pg.PoolClient, text: string): Promise<unknown> {
+  const query = { text, query_timeout: anyTimeMs }
+  return client.query(query)
+}
+
+async function ensureList(client: pg.PoolClient): Promise<void> {
+  const { rows } = await client.query<{ found: boolean }>(
+    "SELECT to_regclass('migration') IS NOT NULL AS found",
+  )
+  if (rows[0]?.found === true) return
+  try {
+    await client.query('CREATE TABLE migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL)')
+  } catch (cause) {
+    if (!(cause instanceof pg.DatabaseError && cause.code === insufficientPrivilege)) throw cause
+    throw new LatchkeyError('migration_failed', {
+      message:
+        'The database user may not make tables. Make it the owner of the database, or of the schema that its search_path begins with.',
+      cause,
+    })
   }
 }
 
@@ -63,7 +86,7 @@ async function apply(client: pg.PoolClient, migration: Migration, options: Migra
   const started = options.clock.monotonic()
   try {
     await client.query('BEGIN')
-    await client.query(migration.sql)
+    await askPatiently(client, migration.sql)
     await client.query('INSERT INTO migration (name, applied_at) VALUES ($1, $2)', [
       migration.name,
       new Date(options.clock.now()),

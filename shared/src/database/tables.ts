@@ -23,6 +23,7 @@ export interface Database {
   proxy_key: ProxyKeyTable
   proxy_key_binding: ProxyKeyBindingTable
   request: RequestTable
+  dead_letter: DeadLetterTable
   refusal: RefusalTable
   proxy_group: ProxyGroupTable
   budget: BudgetTable
@@ -30,6 +31,7 @@ export interface Database {
   budget_crossing: BudgetCrossingTable
   process_epoch: ProcessEpochTable
   lease: LeaseTable
+  price_override: PriceOverrideTable
 }
 
 /** A JSON column: parsed when read, a JSON text when written. */
@@ -106,12 +108,22 @@ export interface StoredPolicy {
   readonly allowIps: readonly string[] | null
   /** How often a request may be sent again before its first byte, to each provider key. */
   readonly retries: number
+  /** Rate limits of the key itself, each kind once; none where it is empty. Its group's hold as well. */
+  readonly limits: readonly StoredLimit[]
+  /** Where a budget can't pay for the output that was asked for: refuse the request, or lower its cap. */
+  readonly fit: BudgetFit
 }
+
+export const budgetFits = ['refuse', 'clamp'] as const
+export type BudgetFit = (typeof budgetFits)[number]
 
 export interface ProxyKeyTable {
   id: ProxyKeyId
   organization_id: OrganizationId
+  group_id: GroupId | null
   name: string
+  /** Of whoever it was made for; nothing is decided by it. */
+  email: string | null
   description: string
   tags: string[]
   policy: Json<StoredPolicy>
@@ -147,7 +159,10 @@ export interface ProxyKeyBindingTable {
   provider_key_id: ProviderKeyId
 }
 
-/** One row per proxied request of a known key. No foreign keys: a record outlives what it names. */
+/**
+ * One row per proxied request of a known key. No foreign keys: a record outlives what it names. A partition for each
+ * day in UTC, by the moment in its id, and one for what has none.
+ */
 export interface RequestTable {
   id: RequestId
   organization_id: OrganizationId
@@ -184,6 +199,8 @@ export interface RequestTable {
   session_id: string | null
   properties: Json<Readonly<Record<string, string>>>
   started_at: Date
+  /** The group that its key was in; null: none. */
+  group_id: GroupId | null
   /** What it did cost; null where nothing says what it costs. */
   cost_nano: NanoUsd | null
   /** The most that its attempts could have cost together; null where no budget held for it. */
@@ -199,6 +216,19 @@ export interface RequestTable {
    * rows are written when they end, so only this orders records such that a follower misses none.
    */
   recorded_in: Generated<string>
+}
+
+/**
+ * A record that Postgres would not take as it was. The row of `request` with its id has what could be saved of it,
+ * and its money is settled.
+ */
+export interface DeadLetterTable {
+  id: RequestId
+  /** The row as it was to be written, JSON. */
+  record: string
+  /** SQLSTATE. */
+  reason: string
+  created_at: Date
 }
 
 /** Refused requests whose key is not known: a count per code and minute, so a flood adds no rows. */
@@ -244,7 +274,8 @@ export interface BudgetTable {
   scope_id: string
   period: BudgetPeriod
   limit_nano: NanoUsd
-  status: 'active' | 'paused'
+  /** `removed`: it limits nothing any more, and is shown nowhere; its windows explain what was spent. */
+  status: 'active' | 'paused' | 'removed'
   /** Percentages of the limit whose crossing is noted, per window. */
   thresholds: number[]
   /** Counts every write of the row; updates compare it. */
@@ -316,4 +347,17 @@ export interface StoredSettlement {
   readonly within: string
   /** The part beyond the hold. */
   readonly beyond: string
+}
+
+/** What a model costs, as an operator set it by the admin API. Provider and model `*`: models listed nowhere. */
+export interface PriceOverrideTable {
+  organization_id: OrganizationId
+  provider: string
+  model: string
+  /** In the form of an entry of a file of prices; parsed again whenever it is read. */
+  entry: Json<unknown>
+  /** Counts every write of the row. */
+  revision: number
+  created_at: Date
+  updated_at: Date
 }

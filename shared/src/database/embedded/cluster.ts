@@ -15,10 +15,11 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
+import { errorCode } from '../../error-code.ts'
 import { LatchkeyError } from '../../errors.ts'
 import { errorFields, type Log } from '../../log.ts'
 import { type PostgresBinaries, postgresMajor } from './binaries.ts'
-import type { Layout } from './layout.ts'
+import { type Layout, layoutOf } from './layout.ts'
 import { interpretOutput } from './postgres-complaint.ts'
 import type { ServerUser } from './server-user.ts'
 import { spawnProgram } from './spawn-program.ts'
@@ -76,7 +77,7 @@ async function removeUnfinished(name: string, { layout, clock, log }: ClusterOpt
 }
 
 function checkVersion(layout: Layout): void {
-  const found = readVersion(layout.cluster)
+  const found = clusterVersion(layout.directory)
   if (found === null)
     throw new LatchkeyError('postgres_failed', {
       message: `${layout.cluster} is there, but it is no data directory of Postgres: it has no PG_VERSION. Move it away, or restore it from a backup.`,
@@ -88,11 +89,12 @@ function checkVersion(layout: Layout): void {
     })
 }
 
-function readVersion(cluster: string): string | null {
+/** The major version of Postgres that the data directory's cluster belongs to, or null where there is none. */
+export function clusterVersion(dataDirectory: string): string | null {
   try {
-    return readFileSync(join(cluster, 'PG_VERSION'), 'utf8').trim()
+    return readFileSync(join(layoutOf(dataDirectory).cluster, 'PG_VERSION'), 'utf8').trim()
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null
+    if (errorCode(error) === 'ENOENT') return null
     throw error
   }
 }

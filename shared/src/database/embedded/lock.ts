@@ -12,6 +12,7 @@ import {
 } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
+import { errorCode } from '../../error-code.ts'
 import { LatchkeyError } from '../../errors.ts'
 import { diskFull, withFilesystemFaults } from './filesystem-fault.ts'
 
@@ -64,7 +65,12 @@ export function lockDataDirectory(directory: string): DirectoryLock {
  */
 export function lockHolder(directory: string): number | null {
   const file = join(directory, 'gateway.lock')
-  return existsSync(file) && isLocked(file) ? readPid(join(directory, 'gateway.pid')) : null
+  return existsSync(file) && isLocked(file) ? lastLockHolder(directory) : null
+}
+
+/** The process that took the data directory last and has not given it back, alive or not. The lock is not asked. */
+export function lastLockHolder(directory: string): number | null {
+  return readPid(join(directory, 'gateway.pid'))
 }
 
 function isLocked(file: string): boolean {
@@ -86,7 +92,7 @@ function makeDirectory(directory: string): string {
   try {
     mkdirSync(directory, { mode: 0o700 })
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+    if (errorCode(error) !== 'EEXIST') throw error
   }
   accessSync(join(directory, '.'), constants.R_OK | constants.W_OK | constants.X_OK)
   return realpathSync(directory)

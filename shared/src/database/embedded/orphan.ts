@@ -3,6 +3,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { basename } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
+import { errorCode } from '../../error-code.ts'
 import { LatchkeyError } from '../../errors.ts'
 import type { Log } from '../../log.ts'
 import { postmasterFilePath, readPostmasterFile } from './postmaster-file.ts'
@@ -49,7 +50,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   try {
     process.kill(pid, name)
   } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+    if (errorCode(error) !== 'ESRCH') throw error
   }
 }
 

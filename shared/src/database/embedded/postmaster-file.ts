@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { errorCode } from '../../error-code.ts'
 
 /** What `postmaster.pid` says about the server that runs, or ran, on a cluster. */
 export interface PostmasterFile {
@@ -27,7 +28,7 @@ export function readPostmasterFile(cluster: string): PostmasterFileState {
   try {
     text = readFileSync(postmasterFilePath(cluster), 'utf8')
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return { kind: 'absent' }
+    if (errorCode(error) === 'ENOENT') return { kind: 'absent' }
     throw error
   }
   const lines = text.split('\n')

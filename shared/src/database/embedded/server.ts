@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import pg from 'pg'
 import type { Clock } from '../../clock.ts'
 import { LatchkeyError } from '../../errors.ts'
-import type { SocketConnection } from '../connect.ts'
+import type { SocketConnection } from '../connection.ts'
 import type { PostgresBinaries } from './binaries.ts'
 import { superuser } from './cluster.ts'
 import type { Layout } from './layout.ts'
@@ -47,6 +47,7 @@ export interface ServerOptions {
 }
 
 const databaseName = 'latchkey'
+const abandonSignal = 'SIGINT'
 const pollEveryMs = 5
 // Recovery after a crash replays at most `max_wal_size`, which takes seconds.
 const readyDeadlineMs = 60_000
@@ -70,7 +71,13 @@ export async function startServer(options: ServerOptions): Promise<ServerStart> 
     { user, workingDirectory: '/', stdio: ['ignore', serverLog.descriptor, serverLog.descriptor] },
   ).finally(() => closeSync(serverLog.descriptor))
   const { promise: exited, resolve } = Promise.withResolvers<ServerExit>()
-  child.once('exit', (exitCode, signal) => resolve({ exitCode, signal }))
+  // A process that crashes has no time to wait, but for a word: Postgres then ends its sessions and stops by itself.
+  const abandon = () => child.kill(abandonSignal)
+  process.once('exit', abandon)
+  child.once('exit', (exitCode, signal) => {
+    process.off('exit', abandon)
+    resolve({ exitCode, signal })
+  })
   // It has one, since it was spawned.
   const pid = child.pid ?? 0
 

@@ -29,6 +29,8 @@ export function serverSettings(options: SettingsOptions): Readonly<Record<string
     max_parallel_workers: '0',
     max_logical_replication_workers: '0',
     max_wal_senders: '0',
+    // A query over records locks the partition of each day, and its indexes.
+    max_locks_per_transaction: '512',
     autovacuum_max_workers: '1',
     io_method: 'sync',
     jit: 'off',

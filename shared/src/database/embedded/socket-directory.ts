@@ -14,6 +14,7 @@ import {
 } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { errorCode } from '../../error-code.ts'
 import { LatchkeyError } from '../../errors.ts'
 import type { Layout } from './layout.ts'
 import type { ServerUser } from './server-user.ts'
@@ -105,7 +106,8 @@ function openDirectory(path: string): number | null {
 }
 
 function hasCode(error: unknown, codes: readonly string[]): boolean {
-  return error instanceof Error && 'code' in error && codes.includes(String(error.code))
+  const code = errorCode(error)
+  return code !== null && codes.includes(code)
 }
 
 function removeIfEmpty(path: string): void {

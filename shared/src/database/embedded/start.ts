@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Clock } from '../../clock.ts'
 import type { Log } from '../../log.ts'
-import type { SocketConnection } from '../connect.ts'
+import type { SocketConnection } from '../connection.ts'
 import { locateBinaries } from './binaries.ts'
 import { ensureCluster } from './cluster.ts'
 import { filesystemFault } from './filesystem-fault.ts'

@@ -1,4 +1,4 @@
-import type { Migration } from './index.ts'
+import type { Migration } from './migration.ts'
 
 /** Keyring, provider keys, proxy keys, request records. */
 export const vaultKeysRecords: Migration = {

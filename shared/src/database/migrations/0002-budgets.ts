@@ -1,4 +1,4 @@
-import type { Migration } from './index.ts'
+import type { Migration } from './migration.ts'
 
 /** Groups, budgets, their windows, the leases that processes take from them, and what requests cost. */
 export const budgets: Migration = {

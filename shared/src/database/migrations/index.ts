@@ -1,11 +1,17 @@
 import { vaultKeysRecords } from './0001-vault-keys-records.ts'
 import { budgets } from './0002-budgets.ts'
-
-/** One step of the schema, run in a transaction of its own. Once released it is never edited. */
-export interface Migration {
-  readonly name: string
-  readonly sql: string
-}
+import { proxyKeyEmail } from './0003-proxy-key-email.ts'
+import { requestGroup } from './0004-request-group.ts'
+import { priceOverrides } from './0005-price-overrides.ts'
+import { requestPartitions } from './0006-request-partitions.ts'
+import type { Migration } from './migration.ts'
 
 /** Every migration, in the one order in which they run. */
-export const migrations: readonly Migration[] = [vaultKeysRecords, budgets]
+export const migrations: readonly Migration[] = [
+  vaultKeysRecords,
+  budgets,
+  proxyKeyEmail,
+  requestGroup,
+  priceOverrides,
+  requestPartitions,
+]

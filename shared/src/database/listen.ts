@@ -1,20 +1,24 @@
-import { type DatabaseConnection, errorFields, type Log, Secret } from '@latchkey/shared'
-import { Client, type ClientConfig } from 'pg'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Client } from 'pg'
+import { errorFields, type Log } from '../log.ts'
+import { clientConfig, type DatabaseConnection } from './connection.ts'
 
-/** Hears NOTIFY. Belongs to the change feed, which polls as well: a lost message costs time, not truth. */
-export interface ChangeListener {
+/** Hears what NOTIFY sends. */
+export interface PostgresListener {
   /** Calls `heard` at every message, and whenever messages may have been missed. Reconnects by itself. */
   subscribe(channel: string, heard: () => void): { close(): Promise<void> }
 }
 
 const shortestPauseMs = 100
 const longestPauseMs = 2000
+// A machine that is gone does not answer goodbyes.
+const goodbyeMs = 1000
 
 /**
  * LISTEN on a Postgres connection of its own, which must be a direct one: a transaction pooler hands the
  * connection to somebody else and messages never come.
  */
-export function postgresListener(connection: DatabaseConnection, log: Log): ChangeListener {
+export function postgresListener(connection: DatabaseConnection, log: Log): PostgresListener {
   return {
     subscribe: (channel, heard) => {
       const closing = new AbortController()
@@ -38,7 +42,12 @@ async function listenUntil(
 ): Promise<void> {
   let pauseMs = shortestPauseMs
   while (!closing.aborted) {
-    const client = new Client({ ...configOf(connection), connectionTimeoutMillis: 5000, keepAlive: true })
+    const client = new Client({
+      ...clientConfig(connection),
+      connectionTimeoutMillis: 5000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: 10_000,
+    })
     const lost = brokenOr(closing, client)
     try {
       await client.connect()
@@ -48,9 +57,9 @@ async function listenUntil(
       heard()
       await lost
     } catch (error) {
-      if (!closing.aborted) log.warn('changes.listen_failed', errorFields(error))
+      if (!closing.aborted) log.warn('database.listen_failed', errorFields(error))
     } finally {
-      await client.end().catch(() => undefined)
+      await Promise.race([client.end().catch(() => undefined), sleep(goodbyeMs, undefined, { ref: false })])
     }
     if (!closing.aborted) await pause(pauseMs, closing)
     pauseMs = Math.min(pauseMs * 2, longestPauseMs)
@@ -78,10 +87,4 @@ function pause(milliseconds: number, closing: AbortSignal): Promise<void> {
       { once: true },
     )
   })
-}
-
-function configOf(connection: DatabaseConnection): ClientConfig {
-  if (connection instanceof Secret) return { connectionString: connection.reveal() }
-  // PGSSLMODE in the environment must not ask the socket for TLS.
-  return { ...connection, ssl: false }
 }
