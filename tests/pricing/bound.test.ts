@@ -1,6 +1,6 @@
 import { nanoUsd } from '@latchkey/shared'
 import { describe, expect, test } from 'vitest'
-import { largestCapWithin, withCap } from '../../gateway/src/pricing/bound/bound.ts'
+import { type Bound, largestCapWithin, withCap } from '../../gateway/src/pricing/bound/bound.ts'
 import { boundRequest, fieldsOfBound } from '../../gateway/src/pricing/bound/bound-request.ts'
 import { builtInPrices } from '../../gateway/src/pricing/load-prices.ts'
 import { parsePriceFile } from '../../gateway/src/pricing/price-file.ts'
@@ -70,6 +70,19 @@ describe('the most that a request can cost is a token a byte, and its output cap
     const content = 'x'.repeat(300_000)
     const fields = { model: 'gpt-5.4', messages: [{ role: 'user', content }], max_completion_tokens: 10 }
     expect(bounded(boundOf(chat, fields)).nanoUsd).toBe(BigInt((bytes(fields) + hidden) * 5000 + 10 * 22_500))
+  })
+
+  test('a part that is marked to be cached may be kept long, and so may what can’t be seen', () => {
+    const content = [
+      { type: 'input_text', text: 'a', prompt_cache_breakpoint: { mode: 'explicit', ttl: '12h' } },
+    ]
+    const fields = { model: 'gpt-6.1-sol', input: [{ role: 'user', content }], max_output_tokens: 16 }
+    expect(bounded(boundOf(responses, fields)).nanoUsd).toBe(
+      BigInt((bytes(fields) + hidden) * 5000 + 16 * 10_000),
+    )
+    const stored = { model: 'gpt-6.1-sol', previous_response_id: 'resp_1', max_output_tokens: 16 }
+    const keptLong = { ...stored, prompt_cache_retention: '24h' }
+    expect(bounded(boundOf(responses, stored)).nanoUsd).toBe(bounded(boundOf(responses, keptLong)).nanoUsd)
   })
 
   test('input that may be written to a cache costs what writing costs, and more where it is kept long', () => {
@@ -216,6 +229,27 @@ describe('images, files and audio count at their documented most, or as the whol
 
   test.each<[string, object]>([
     ['a file', ask('gpt-4o', { type: 'file', file: { file_id: 'file-1' } })],
+    ['a document in an image’s place', ask('gpt-4o', image('data:application/pdf;base64,JVBERi0='))],
+    ['text in an image’s place', ask('gpt-4o', image('data:text/plain,a%20b'))],
+    ['an address that no browser opens', ask('gpt-4o', image('gs://bucket/film.mp4'))],
+    ['an image without an address', ask('gpt-4o', { type: 'image_url' })],
+    ['a reference within a text', ask('gpt-4o', { type: 'text', text: 'x', file_id: 'file-1' })],
+    [
+      'a member of a message in another case',
+      {
+        model: 'gpt-4o',
+        messages: [{ role: 'user', content: 'a', Content: [image('https://example.com/a.pdf')] }],
+        max_completion_tokens: 1,
+      },
+    ],
+    [
+      'a member of a message that nobody knows',
+      {
+        model: 'gpt-4o',
+        messages: [{ role: 'user', content: 'a', attachments: [1] }],
+        max_completion_tokens: 1,
+      },
+    ],
     ['a part of a kind that is not known', ask('gpt-4o', { type: 'hologram' })],
     ['messages that are no list', { model: 'gpt-4o', messages: 'Hello', max_completion_tokens: 1 }],
     [
@@ -235,12 +269,56 @@ describe('images, files and audio count at their documented most, or as the whol
     ['a stored response', { previous_response_id: 'resp_1' }],
     ['a stored conversation', { conversation: 'conv_1' }],
     ['an item that is only named', { input: [{ type: 'item_reference', id: 'msg_1' }] }],
+    ['an item that is only named, without a type', { input: [{ id: 'msg_1' }] }],
+    ['an item whose type is null', { input: [{ id: 'msg_1', type: null }] }],
+    ['a message without content', { input: [{ type: 'message', id: 'msg_1', role: 'assistant' }] }],
+    ['a message whose content is null', { input: [{ role: 'assistant', content: null, id: 'msg_1' }] }],
+    ['a call that is only named', { input: [{ type: 'function_call', id: 'fc_1', call_id: 'c' }] }],
+    [
+      'an output that is only named',
+      { input: [{ type: 'function_call_output', id: 'fco_1', call_id: 'c' }] },
+    ],
+    [
+      'a message with a member that nobody knows',
+      { input: [{ role: 'user', content: 'a', files: ['file-1'] }] },
+    ],
+    [
+      'instructions that are no text',
+      { instructions: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }] }] },
+    ],
+    [
+      'a file in an image’s place',
+      { input: [{ role: 'user', content: [{ type: 'input_image', image_url: 'data:text/html,x' }] }] },
+    ],
     ['reasoning that is stored', { input: [{ type: 'reasoning', id: 'rs_1', summary: [] }] }],
     ['a compacted conversation', { input: [{ type: 'compaction', encrypted_content: 'x' }] }],
     ['a file', { input: [{ role: 'user', content: [{ type: 'input_file', file_id: 'file-1' }] }] }],
   ])('%s is the whole window', (_, more) => {
     const fields = { model: 'gpt-5', input: 'Go on', max_output_tokens: 16, ...more }
     expect(bounded(boundOf(responses, fields)).inputTokens).toBe(272_000n)
+  })
+
+  test('what is embedded and is no text is the whole window, for each input', () => {
+    const fields = { model: 'text-embedding-3-small', input: ['a', { image: 'https://example.com/a.png' }] }
+    expect(bounded(boundOf('/v1/embeddings', fields)).inputTokens).toBe(2n * 8192n)
+  })
+
+  test('an answer of OpenAI’s SDK, put back into the conversation, counts by its bytes', () => {
+    const answer = { role: 'assistant', content: 'Hi', refusal: null, annotations: [], function_call: null }
+    const fields = { model: 'gpt-4o', messages: [...hello, answer, ...hello], max_completion_tokens: 1 }
+    expect(bounded(boundOf(chat, fields)).inputTokens).toBe(BigInt(bytes(fields) + hidden))
+  })
+
+  test('an image by the id of its file, and one whose data URL is in upper case', () => {
+    const url = `DATA:image/png;base64,${'A'.repeat(50_000)}`
+    const content = [
+      { type: 'input_image', file_id: 'file-1', detail: 'high' },
+      { type: 'input_image', image_url: url },
+    ]
+    const fields = { model: 'gpt-4o', input: [{ role: 'user', content }], max_output_tokens: 16 }
+    expect(bounded(boundOf(responses, fields)).inputTokens).toBe(
+      BigInt(bytes(fields) - url.length + hidden + 2 * 1445),
+    )
   })
 
   test('a conversation that the request spells out counts by its bytes', () => {
@@ -277,13 +355,84 @@ describe('a request without an output cap is bounded by one that the gateway mus
   })
 
   test('the older name, at an API that may not know the newer one', () => {
-    const table = withEntry('openai-compatible', { standard: { input: 1, output: 1 } })
-    const bound = boundOf(
-      chat,
-      { model: 'm', messages: hello },
-      { provider: 'openai-compatible', prices: table },
-    )
+    const bound = boundOf(chat, { model: 'm', messages: hello }, compatible())
     expect(bounded(bound).cap).toMatchObject({ field: 'max_tokens', given: false })
+  })
+
+  test('the older name beside the newer one, which such an API may honour or not', () => {
+    const fields = { model: 'm', messages: hello, max_completion_tokens: 50 }
+    const bound = bounded(boundOf(chat, fields, compatible()))
+    expect(bound).toMatchObject({
+      outputTokens: 50n,
+      cap: { field: 'max_tokens', tokens: 50n, given: false },
+    })
+    // The newer one stays in the body, and may be the one that counts.
+    expect(largestCapWithin(bound, nanoUsd(bound.nanoUsd - 1n))).toBeNull()
+    expect(largestCapWithin(bound, bound.nanoUsd)).toBe(50n)
+  })
+
+  test('of both names at such an API, the greater cap bounds, and neither is lowered', () => {
+    for (const [older, newer] of [
+      [10, 60],
+      [60, 10],
+    ]) {
+      const fields = { model: 'm', messages: hello, max_tokens: older, max_completion_tokens: newer }
+      const bound = bounded(boundOf(chat, fields, compatible()))
+      expect(bound.cap).toMatchObject({ field: 'max_tokens', tokens: 60n, given: true })
+      expect(largestCapWithin(bound, nanoUsd(bound.nanoUsd - 1n))).toBeNull()
+    }
+  })
+})
+
+describe('a number that no request needs is refused, and multiplies nothing', () => {
+  const tooMany = 10_000_001
+
+  test.each<[string, string, object, string]>([
+    ['a cap beyond all models', chat, { model: 'gpt-4o', max_tokens: 9007199254740991 }, 'max_tokens'],
+    ['the newer cap', chat, { model: 'gpt-4o', max_completion_tokens: tooMany }, 'max_completion_tokens'],
+    [
+      'the cap of a response',
+      responses,
+      { model: 'gpt-4o', max_output_tokens: tooMany },
+      'max_output_tokens',
+    ],
+    [
+      'the cap of a completion',
+      '/v1/completions',
+      { model: 'gpt-3.5-turbo-instruct', prompt: 'a', max_tokens: tooMany },
+      'max_tokens',
+    ],
+    ['choices', chat, { model: 'gpt-4o', n: 129 }, 'n'],
+    [
+      'the best of',
+      '/v1/completions',
+      { model: 'gpt-3.5-turbo-instruct', prompt: 'a', best_of: 129 },
+      'best_of',
+    ],
+    ['images', '/v1/images/generations', { model: 'dall-e-2', prompt: 'a', n: 129 }, 'n'],
+    [
+      'partial images',
+      '/v1/images/generations',
+      { model: 'gpt-image-1', partial_images: 4 },
+      'partial_images',
+    ],
+  ])('%s', (_, endpoint, fields, param) => {
+    const input = endpoint === chat ? { messages: hello } : {}
+    expect(refused(boundOf(endpoint, { ...input, ...fields }))).toMatchObject({
+      code: 'unsupported_parameter',
+      param,
+    })
+  })
+
+  test('the highest are counted', () => {
+    const fields = { model: 'gpt-4o', messages: hello, max_tokens: 10_000_000, n: 128 }
+    expect(bounded(boundOf(chat, fields)).outputTokens).toBe(1_280_000_000n)
+  })
+
+  test('ten thousand choices at a compatible API, and no more', () => {
+    const fields = { model: 'm', messages: hello, max_tokens: 1 }
+    expect(bounded(boundOf(chat, { ...fields, n: 10_000 }, compatible())).outputTokens).toBe(10_000n)
+    expect(refused(boundOf(chat, { ...fields, n: 10_001 }, compatible())).param).toBe('n')
   })
 })
 
@@ -522,6 +671,60 @@ describe('what nothing bounds is refused, naming the field', () => {
     expect(refused(boundOf('/v1/moderations', { model: 'x' }, options)).code).toBe('unpriced_model')
   })
 
+  test.each<[string, unknown]>([
+    ['extra_body', { google: { cached_content: 'cachedContents/1' } }],
+    ['cached_content', 'cachedContents/1'],
+    ['cachedContent', 'cachedContents/1'],
+    ['Extra_Body', {}],
+    ['previous_response_id', 'resp_1'],
+    ['enable_search', true],
+    ['best_of', 20],
+    ['provider', { only: ['dear'] }],
+    ['maxTokens', 100_000],
+    ['generation_config', { max_output_tokens: 100_000 }],
+  ])('at a compatible API, %s may cost more', (name, value) => {
+    const fields = { model: 'm', messages: hello, max_tokens: 1, [name]: value }
+    expect(refused(boundOf(chat, fields, compatible()))).toMatchObject({
+      code: 'unsupported_parameter',
+      param: name,
+    })
+  })
+
+  test('a search that is switched off costs nothing', () => {
+    const fields = { model: 'm', messages: hello, enable_search: false }
+    expect(boundOf(chat, fields, compatible()).kind).toBe('bounded')
+  })
+
+  test('choices of a response, at an API that has them', () => {
+    const fields = { model: 'm', input: 'Hello', n: 2 }
+    expect(refused(boundOf(responses, fields, compatible())).param).toBe('n')
+    expect(boundOf(responses, { ...fields, n: 1 }, compatible()).kind).toBe('bounded')
+  })
+
+  test.each([
+    ['/v1/audio/speech', { model: 'tts-1', voice: 'x', input: '' }],
+    [chat, { model: 'gpt-4o', messages: '' }],
+    ['/v1/embeddings', { model: 'text-embedding-3-small', input: '' }],
+    ['/v1/moderations', { input: '' }],
+  ])('%s as a form, whose long values are not known', (endpoint, fields) => {
+    expect(refused(formBound(endpoint, fields, 5000))).toMatchObject({ code: 'unsupported_parameter' })
+  })
+
+  test('the long prompt of a form counts by its bytes', () => {
+    const fields = { model: 'gpt-image-1', prompt: '', quality: 'low', size: '1024x1024' }
+    const short = bounded(formBound('/v1/images/edits', fields, 100))
+    const long = bounded(formBound('/v1/images/edits', fields, 5000))
+    expect(long.inputTokens - short.inputTokens).toBe(4900n)
+  })
+
+  test.each([
+    ['/v1/images/edits', { model: 'gpt-image-1', quality: '' }, 'quality'],
+    ['/v1/images/edits', { model: 'gpt-image-1', n: '' }, 'n'],
+    ['/v1/audio/transcriptions', { model: 'gpt-4o-transcribe', chunking_strategy: '' }, 'chunking_strategy'],
+  ])('%s with a field of a form that is too long to be kept: %j', (endpoint, fields, param) => {
+    expect(refused(formBound(endpoint, fields, 5000)).param).toBe(param)
+  })
+
   test('an operator who knows the longest audio makes a model by the minute boundable', () => {
     const table = withEntry('openai', { standard: { perMinute: 6_000_000_000 } }, { maxAudioSeconds: 1500 })
     const bound = boundOf('/v1/audio/transcriptions', { model: 'm' }, { prices: table })
@@ -565,6 +768,20 @@ test('every field on which a bound rests is named, so that it can’t stand twic
   ask('/v1/audio/speech', { model: 'tts-1', input: 'x', voice: 'x' })
   expect([...read].filter((name) => !new Set<string>(fieldsOfBound).has(name))).toEqual([])
 })
+
+/** A compatible API with a model `m`. */
+function compatible() {
+  const standard = { input: 1000, output: 1000 }
+  return { provider: 'openai-compatible', prices: withEntry('openai-compatible', { standard }) }
+}
+
+/** The bound of a form whose text fields, some of them too long to be kept, have `bytes` bytes. */
+function formBound(endpoint: string, fields: Readonly<Record<string, unknown>>, bytes: number): Bound {
+  return boundRequest(
+    { provider: 'openai', method: 'POST', endpoint, fields, bytes, isForm: true },
+    { prices, at: today, defaultCap: 100 },
+  )
+}
 
 /** A table with a model `m` beside the built-in ones. */
 function withEntry(provider: string, period: object, limits: object = {}): PriceTable {

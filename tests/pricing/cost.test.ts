@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { noConsumption } from '../../gateway/src/pricing/consumption.ts'
 import { costOf } from '../../gateway/src/pricing/cost.ts'
-import { readOpenaiConsumption } from '../../gateway/src/providers/openai/consumption.ts'
+import { readOpenai } from '../../gateway/src/providers/openai/reading.ts'
 import { costOfAnswer, priceOf, prices } from './priced.ts'
 
 // A dollar per million tokens is a micro-dollar per token, which is 1000 nano-dollars.
@@ -375,7 +375,7 @@ describe('usage that can’t be right is read with care', () => {
     ['negative counts', { usage: { prompt_tokens: -5 } }],
     ['fractions', { usage: { prompt_tokens: 1.5, completion_tokens: '3' } }],
   ])('%s tells no usage', (_, value) => {
-    expect(readOpenaiConsumption(value)).toBeNull()
+    expect(readOpenai(value)?.consumption ?? null).toBeNull()
   })
 
   test('details that claim more than the total are cut to it', () => {
@@ -385,7 +385,7 @@ describe('usage that can’t be right is read with care', () => {
       prompt_tokens_details: { cached_tokens: 100, audio_tokens: 4, cache_write_tokens: 50 },
       completion_tokens_details: { audio_tokens: 50 },
     }
-    expect(readOpenaiConsumption({ usage })?.tokens).toMatchObject({
+    expect(readOpenai({ usage })?.consumption?.tokens).toMatchObject({
       text: 0,
       audio: 4,
       cachedText: 6,

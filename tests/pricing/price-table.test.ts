@@ -38,8 +38,19 @@ describe('the built-in prices', () => {
   })
 
   test.each([
-    ...['gpt-6.2-sol', 'gpt-5.5', 'gpt-5-nano', 'o3', 'gpt-4o', 'gpt-audio', 'gpt-realtime', 'whisper-1'],
+    ...[
+      'gpt-6.2-astra',
+      'gpt-6.2-sol',
+      'gpt-5.5',
+      'gpt-5-nano',
+      'o3',
+      'gpt-4o',
+      'gpt-audio',
+      'gpt-realtime',
+      'whisper-1',
+    ],
     ...['tts-1', 'text-embedding-3-small', 'omni-moderation-latest', 'gpt-image-1', 'dall-e-3'],
+    ...['gpt-image-2.5-flare-2026-09-08', 'gpt-image-2.6-sunburst'],
   ])('price %s of OpenAI', (model) => {
     expect(prices.find('openai', model, today).kind).toBe('priced')
   })
@@ -73,8 +84,8 @@ describe('the built-in prices', () => {
     const at = (moment: string) =>
       priceOf('gpt-5.6-sol', 'openai', Date.parse(moment)).tiers.standard.short.input
     expect(at('2026-07-24T00:00:00Z')).toBe(5_000_000n)
-    expect(at('2026-09-12T23:59:59.999Z')).toBe(5_000_000n)
-    expect(at('2026-09-13T00:00:00Z')).toBe(4_000_000n)
+    expect(at('2026-08-20T23:59:59.999Z')).toBe(5_000_000n)
+    expect(at('2026-08-21T00:00:00Z')).toBe(4_000_000n)
     expect(at('2026-11-22T00:00:00Z')).toBe(5_000_000n)
   })
 

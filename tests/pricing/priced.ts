@@ -4,7 +4,7 @@ import { boundRequest } from '../../gateway/src/pricing/bound/bound-request.ts'
 import { type Cost, costOf, noPieces, type Pieces } from '../../gateway/src/pricing/cost.ts'
 import { loadPrices } from '../../gateway/src/pricing/load-prices.ts'
 import type { Price } from '../../gateway/src/pricing/price.ts'
-import { readOpenaiConsumption } from '../../gateway/src/providers/openai/consumption.ts'
+import { readOpenai } from '../../gateway/src/providers/openai/reading.ts'
 
 /** The moment at which the tests buy, unless they say otherwise. */
 export const today = Date.parse('2026-11-21T12:00:00Z')
@@ -25,7 +25,7 @@ export function costOfAnswer(
   answer: unknown,
   options: { pieces?: Partial<Pieces>; provider?: string; at?: number; imageModel?: string } = {},
 ): Cost {
-  const consumption = readOpenaiConsumption(answer)
+  const consumption = readOpenai(answer)?.consumption ?? null
   if (consumption === null) throw new Error('the answer tells no usage')
   return costOf(
     {

@@ -1,27 +1,29 @@
-import { formatUsd, nanoUsdFromPico } from '@latchkey/shared'
+import { changedPricesWire, type PriceWire, pricePageWire, type SetPricesWire } from '@latchkey/shared'
 import type { Command } from 'commander'
+import { changesToWire, effectivePrices, type PriceFilter } from '../pricing/effective-prices.ts'
 import { builtInPrices, loadPrices, readPriceFile } from '../pricing/load-prices.ts'
-import type { Price } from '../pricing/price.ts'
-import { diffPrices, type FieldChange, flatten, listedRates } from '../pricing/price-diff.ts'
+import { diffPrices } from '../pricing/price-diff.ts'
+import type { PriceFile } from '../pricing/price-file.ts'
 import { PriceTable } from '../pricing/price-table.ts'
+import { everyPage } from './every-page.ts'
 import { CommandFailure, exitCode } from './exit-code.ts'
-import type { Surroundings } from './surroundings.ts'
-import { fields, table } from './table.ts'
-import type { Terminal } from './terminal.ts'
+import { changeList, priceDetails, priceList } from './price-view.ts'
+import { connect, type Surroundings } from './surroundings.ts'
 
 interface ShowOptions {
   readonly provider?: string
   readonly json?: true
 }
 
-interface CheckOptions {
+interface SetOptions {
+  readonly dryRun?: true
   readonly json?: true
 }
 
-/** `latchkey prices …`: what models cost here. Needs no gateway: it reads what a gateway would read. */
+/** `latchkey prices …`: what models cost here. */
 export function addPriceCommands(program: Command, surroundings: Surroundings): void {
   const { terminal, env, clock } = surroundings
-  const group = program.command('prices').description('look at what models cost')
+  const group = program.command('prices').description('look at what models cost, and set it')
 
   group
     .command('show')
@@ -32,159 +34,104 @@ export function addPriceCommands(program: Command, surroundings: Surroundings): 
     .addHelpText(
       'after',
       `
-LATCHKEY_PRICES_FILE names a file whose prices are laid over the built-in ones.
+Where no gateway runs, these are the prices that one would start with: the built-in ones, and over them the
+file that LATCHKEY_PRICES_FILE names.
 Examples:
   latchkey prices show gpt-5-nano
   latchkey prices show claude-haiku-4-5 --provider anthropic --json`,
     )
     .action(async (model: string, options: ShowOptions) => {
-      const prices = await loadPrices(env.LATCHKEY_PRICES_FILE || null)
-      const found = pricesOf(prices, model, options.provider ?? null, clock.now())
+      const found = await pricesHere(surroundings, { model, provider: options.provider ?? null })
       if (found.length === 0) {
         throw new CommandFailure(
           exitCode.failure,
           `No price is known for ${model}. A key with a budget can’t use it; docs/pricing.md says how to add one.`,
         )
       }
-      if (options.json) return terminal.json(found.map(priceJson))
-      for (const [index, price] of found.entries()) {
-        if (index > 0) terminal.line()
-        showPrice(price, terminal)
-      }
+      if (options.json) terminal.json(found)
+      else terminal.line(found.map(priceDetails).join('\n\n'))
+    })
+
+  group
+    .command('list')
+    .description('list what every model costs now')
+    .option('--provider <name>', 'only its models')
+    .option('--json', 'print one JSON array, prices in pico-dollars')
+    .action(async (options: ShowOptions) => {
+      const found = await pricesHere(surroundings, { model: null, provider: options.provider ?? null })
+      if (options.json) terminal.json(found)
+      else terminal.line(priceList(found))
+    })
+
+  group
+    .command('set')
+    .description('set the prices that a file lists, here and in every process, from now on')
+    .argument('<file>', 'in the form of the file that LATCHKEY_PRICES_FILE names')
+    .option('--dry-run', 'show what would change, and change nothing')
+    .option('--json', 'print one JSON document')
+    .action(async (path: string, options: SetOptions) => {
+      const body: SetPricesWire = { ...settable(await readPriceFile(path)), dryRun: options.dryRun ?? false }
+      const client = connect(surroundings)
+      const made = await client.call({ method: 'PUT', path: '/api/prices', body, answer: changedPricesWire })
+      if (options.json) return terminal.json(made)
+      if (made.changes.length > 0) terminal.line(changeList(made.changes))
+      else terminal.line('These prices are in force already.')
+      if (made.dryRun) terminal.note('This was a dry run: nothing has changed.')
+    })
+
+  group
+    .command('remove')
+    .description('remove a price that was set; the file’s or the built-in one holds again')
+    .argument('<provider>', 'whose model it is; * for models that are listed nowhere')
+    .argument('<model>', 'its name; * for models that are listed nowhere')
+    .option('--json', 'print one JSON document')
+    .action(async (provider: string, model: string, options: { readonly json?: true }) => {
+      const path = `/api/prices/${encodeURIComponent(provider)}/${encodeURIComponent(model)}`
+      const made = await connect(surroundings).call({ method: 'DELETE', path, answer: changedPricesWire })
+      if (options.json) return terminal.json(made)
+      if (made.changes.length > 0) terminal.line(changeList(made.changes))
+      else terminal.line('Removed. What holds now is the same.')
     })
 
   group
     .command('check')
-    .description('show what a file of prices would change; changes nothing')
+    .description('show what a file of prices would change at the next start; changes nothing')
     .argument('<file>', 'the file that LATCHKEY_PRICES_FILE would name')
     .option('--json', 'print one JSON array')
-    .action(async (path: string, options: CheckOptions) => {
-      const builtIn = builtInPrices()
-      const after = new PriceTable([builtIn, await readPriceFile(path)])
+    .action(async (path: string, options: { readonly json?: true }) => {
+      const after = new PriceTable([builtInPrices(), await readPriceFile(path)])
       const before = await loadPrices(env.LATCHKEY_PRICES_FILE || null)
-      const changes = diffPrices(before, after, clock.now())
-      if (options.json) {
-        return terminal.json(
-          changes.map((change) =>
-            change.kind === 'changed' ? { ...change, fields: change.fields.map(changeJson) } : change,
-          ),
-        )
-      }
-      if (changes.length === 0) return terminal.line('The file is valid, and changes nothing now.')
-      terminal.line(
-        table(
-          ['provider', 'model', 'field', 'before', 'after'],
-          changes.flatMap((change) =>
-            change.kind === 'changed'
-              ? change.fields.map(({ field, before, after }) => [
-                  change.provider,
-                  change.model,
-                  field,
-                  shown(field, before),
-                  shown(field, after),
-                ])
-              : [[change.provider, change.model, change.kind, null, null]],
-          ),
-        ),
-      )
+      const changes = changesToWire(diffPrices(before, after, clock.now()))
+      if (options.json) terminal.json(changes)
+      else if (changes.length === 0) terminal.line('The file is valid, and changes nothing now.')
+      else terminal.line(changeList(changes))
     })
 }
 
-function pricesOf(prices: PriceTable, model: string, provider: string | null, at: number): readonly Price[] {
-  const providers = provider === null ? [...new Set([...prices].map(([name]) => name))] : [provider]
-  return providers.flatMap((name) => {
-    const found = prices.find(name, model, at)
-    // A fallback holds for every name; only where it was asked for is it an answer.
-    return found.kind === 'priced' || (found.kind === 'fallback' && provider !== null) ? [found.price] : []
-  })
-}
-
-function priceJson(price: Price) {
-  return {
-    provider: price.provider,
-    model: price.model,
-    version: price.version,
-    from: price.from === null ? null : new Date(price.from).toISOString(),
-    source: price.source,
-    searches: price.limits.searches,
-    figures: Object.fromEntries(
-      [...flatten(price)].flatMap(([field, figure]) => (figure === null ? [] : [[field, Number(figure)]])),
-    ),
+/** The prices of the gateway that runs, or else those that one would start with. */
+async function pricesHere(surroundings: Surroundings, filter: PriceFilter): Promise<readonly PriceWire[]> {
+  const { env, terminal, clock } = surroundings
+  const query = { provider: filter.provider ?? undefined, model: filter.model ?? undefined }
+  try {
+    return await everyPage(connect(surroundings), '/api/prices', query, pricePageWire)
+  } catch (error) {
+    // A gateway that was named must answer itself.
+    const isAbsent = error instanceof CommandFailure && error.exitCode === exitCode.noGateway
+    if (!isAbsent || env.LATCHKEY_URL) throw error
   }
+  terminal.note('No gateway runs: these are the prices of the files, without what was set by the API.')
+  return effectivePrices(await loadPrices(env.LATCHKEY_PRICES_FILE || null), filter, clock.now())
 }
 
-function changeJson({ field, before, after }: FieldChange) {
-  return {
-    field,
-    before: before === null ? null : Number(before),
-    after: after === null ? null : Number(after),
+/** The part of a file that the API takes. */
+function settable({ models, fallback, aliases, tools, inherit }: PriceFile): SetPricesWire {
+  for (const [name, part] of Object.entries({ aliases, tools, inherit })) {
+    if (Object.keys(part).length > 0) {
+      throw new CommandFailure(
+        exitCode.failure,
+        `Only prices of models can be set; ${name} belong in the file that LATCHKEY_PRICES_FILE names.`,
+      )
+    }
   }
-}
-
-function showPrice(price: Price, terminal: Terminal): void {
-  const { contextWindow, maxOutputTokens } = price.limits
-  terminal.line(
-    fields([
-      ['model', price.model],
-      ['provider', price.provider],
-      ['context window', contextWindow === null ? null : String(contextWindow)],
-      ['maximum output', maxOutputTokens === null ? null : String(maxOutputTokens)],
-      ['in force since', price.from === null ? 'as far back as we know' : new Date(price.from).toISOString()],
-      ['version', price.version],
-      ['source', price.source],
-    ]),
-  )
-  const columns = tokenColumns(price)
-  const kinds = Object.keys(price.tiers.standard.short).filter((kind) =>
-    columns.some(([, rates]) => rates.has(kind)),
-  )
-  if (kinds.length > 0) {
-    terminal.line()
-    terminal.line(
-      table(
-        ['$ per 1M tokens', ...columns.map(([name]) => name)],
-        kinds.map((kind) => [
-          kind,
-          ...columns.map(([, rates]) => dollars(rates.get(kind) ?? null, perMillion)),
-        ]),
-      ),
-    )
-  }
-  const pieces = [...flatten(price)].filter(([field, figure]) => figure !== null && field.includes('.per'))
-  if (pieces.length > 0) {
-    terminal.line()
-    terminal.line(
-      table(
-        ['otherwise', 'price'],
-        pieces.map(([field, figure]) => [field, shown(field, figure)]),
-      ),
-    )
-  }
-}
-
-/** One column a tier, and one more where a long input costs more. */
-function tokenColumns(
-  price: Price,
-): readonly (readonly [name: string, rates: ReadonlyMap<string, bigint | null>])[] {
-  return Object.entries(price.tiers).flatMap(([tier, { short, long }]) => [
-    [tier, new Map(Object.entries(listedRates(short)))] as const,
-    ...(long === null
-      ? []
-      : [[`${tier} > ${long.above} in`, new Map(Object.entries(listedRates(long.rates)))] as const]),
-  ])
-}
-
-const perMillion = 1_000_000n
-
-/** A figure as people compare it: dollars for a million tokens or characters, or for one piece. */
-function shown(field: string, figure: bigint | null): string | null {
-  if (figure === null) return null
-  if (field.startsWith('limits.') || field.endsWith('.above')) return String(figure)
-  const unit = /\.per([A-Z][a-z]+)/.exec(field)?.[1]?.toLowerCase() ?? 'token'
-  if (unit === 'token' || unit === 'character') return `$${dollars(figure, perMillion)} per 1M ${unit}s`
-  return `$${dollars(figure, 1n)} per ${unit}`
-}
-
-function dollars(pico: bigint | null, pieces: bigint): string | null {
-  return pico === null ? null : formatUsd(nanoUsdFromPico(pico * pieces))
+  return { models, ...(fallback === undefined ? {} : { fallback }) }
 }

@@ -1,5 +1,5 @@
 import type { BySize, Price, TierRates, TokenRates } from './price.ts'
-import type { PriceTable } from './price-table.ts'
+import { everyName, type PriceTable } from './price-table.ts'
 
 /** What another table would change for one name of a model. */
 export type PriceChange =
@@ -53,6 +53,9 @@ function inForce(table: PriceTable, at: number): ReadonlyMap<string, Listed> {
     const found = table.find(provider, model, at)
     if (found.kind === 'priced') listed.set(`${provider}/${model}`, { provider, model, price: found.price })
   }
+  const fallback = table.find(everyName, everyName, at)
+  if (fallback.kind === 'fallback')
+    listed.set(everyName, { provider: everyName, model: everyName, price: fallback.price })
   return listed
 }
 

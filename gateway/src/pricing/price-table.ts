@@ -9,6 +9,9 @@ export type PriceLookup =
   | { readonly kind: 'fallback'; readonly price: Price }
   | { readonly kind: 'unpriced' }
 
+/** What stands for the provider, and the model, of what is listed nowhere. */
+export const everyName = '*'
+
 type PricesOfModel = readonly Price[]
 
 const unpriced: PriceLookup = Object.freeze({ kind: 'unpriced' })
@@ -31,13 +34,11 @@ export class PriceTable {
    * model's aliases follow it. Throws `invalid_config` for an alias that leads nowhere.
    */
   constructor(files: readonly PriceFile[]) {
-    this.version = files.map((file) => file.version).join('+')
+    this.version = versionOf(files)
     this.#models = mergeModels(files)
     this.#tools = mergeTools(files)
     this.#inherit = mergeInherit(files)
-    const last = files.findLast((file) => file.fallback !== undefined)
-    this.#fallback =
-      last?.fallback === undefined ? null : resolvePrices('*', '*', last.version, last.fallback)
+    this.#fallback = mergeFallback(files)
   }
 
   /** What `model` of `provider` costs at `at` (milliseconds since the epoch). */
@@ -83,6 +84,13 @@ function listedName(model: string): string {
   return end === -1 ? model : model.slice(0, end)
 }
 
+/** Of what the API set, each price has a version of its own: the latest stands for all. */
+function versionOf(files: readonly PriceFile[]): string {
+  const set = files.filter((file) => file.origin === 'api').map((file) => file.version)
+  const shipped = files.filter((file) => file.origin !== 'api').map((file) => file.version)
+  return [...shipped, ...set.sort().slice(-1)].join('+')
+}
+
 function inForce(prices: PricesOfModel | null, at: number): Price | null {
   return prices?.find((price) => price.from === null || price.from <= at) ?? null
 }
@@ -93,7 +101,10 @@ function mergeModels(files: readonly PriceFile[]): ReadonlyMap<string, ReadonlyM
     for (const [provider, models] of Object.entries(file.models)) {
       const known = merged.get(provider) ?? new Map<string, PricesOfModel>()
       for (const [model, entry] of Object.entries(models))
-        known.set(model, resolvePrices(provider, model, file.version, entry))
+        known.set(
+          model,
+          resolvePrices({ provider, model, version: file.version, origin: file.origin }, entry),
+        )
       merged.set(provider, known)
     }
   }
@@ -110,6 +121,13 @@ function mergeModels(files: readonly PriceFile[]): ReadonlyMap<string, ReadonlyM
     }
   }
   return merged
+}
+
+function mergeFallback(files: readonly PriceFile[]): PricesOfModel | null {
+  const last = files.findLast((file) => file.fallback !== undefined)
+  if (last?.fallback === undefined) return null
+  const { version, origin, fallback } = last
+  return resolvePrices({ provider: everyName, model: everyName, version, origin }, fallback)
 }
 
 function mergeTools(files: readonly PriceFile[]): ReadonlyMap<string, ToolPrices> {

@@ -1,3 +1,5 @@
+import type { PriceOrigin } from '@latchkey/shared'
+
 /** The processing tiers that providers price apart. `priority` is what OpenAI also calls fast mode. */
 export const serviceTiers = ['standard', 'batch', 'flex', 'priority'] as const
 export type ServiceTier = (typeof serviceTiers)[number]
@@ -66,8 +68,9 @@ export interface Price {
   readonly provider: string
   /** The name that the price is listed under; requests may have used an alias of it. */
   readonly model: string
-  /** Which table it is from, for records: its version. */
+  /** Which state of the prices it is from, for records. */
   readonly version: string
+  readonly origin: PriceOrigin
   /** Where it can be checked. */
   readonly source: string
   /** When it came into force, in milliseconds since the epoch; null: as far back as we know. */

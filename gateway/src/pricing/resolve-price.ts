@@ -1,24 +1,21 @@
+import type { PriceEntry, PriceOrigin, PricePeriod, TierPrices } from '@latchkey/shared'
 import type { BySize, Price, TierRates, TokenRates } from './price.ts'
 import { serviceTiers } from './price.ts'
-import type { PriceEntry, PricePeriod, TierPrices } from './price-file.ts'
 
-/** The price of every period of an entry, latest first, with all that follows from it worked out. */
-export function resolvePrices(
-  provider: string,
-  model: string,
-  version: string,
-  entry: PriceEntry,
-): readonly Price[] {
-  return entry.prices.map((period) => resolve(provider, model, version, entry, period)).reverse()
+/** Whose entry it is, and what records call it. */
+export interface Listing {
+  readonly provider: string
+  readonly model: string
+  readonly version: string
+  readonly origin: PriceOrigin
 }
 
-function resolve(
-  provider: string,
-  model: string,
-  version: string,
-  entry: PriceEntry,
-  period: PricePeriod,
-): Price {
+/** The price of every period of an entry, latest first, with all that follows from it worked out. */
+export function resolvePrices(listing: Listing, entry: PriceEntry): readonly Price[] {
+  return entry.prices.map((period) => resolve(listing, entry, period)).reverse()
+}
+
+function resolve(listing: Listing, entry: PriceEntry, period: PricePeriod): Price {
   const { perRequest, perMinute, perCharacter, perImage, ...tokens } = period.standard
   const standard = tierRates(tokens, null)
   const tiers: { standard: TierRates } & { -readonly [Tier in keyof Price['tiers']]: Price['tiers'][Tier] } =
@@ -30,9 +27,7 @@ function resolve(
     if (tier !== 'standard' && prices !== undefined) tiers[tier] = tierRates(prices, standard)
   }
   return Object.freeze({
-    provider,
-    model,
-    version,
+    ...listing,
     source: entry.source,
     from: period.from === undefined ? null : Date.parse(period.from),
     limits: {

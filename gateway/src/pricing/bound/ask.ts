@@ -10,6 +10,8 @@ export interface PricedAsk {
   readonly fields: Readonly<Record<string, unknown>>
   /** The size of the JSON body in UTF-8, or of a form's text fields. */
   readonly bytes: number
+  /** Whether it is a form, of which values longer than 4 KiB stand as '' in the fields. */
+  readonly isForm?: boolean
 }
 
 /** What a bound is worked out by. */
@@ -19,6 +21,6 @@ export interface BoundTerms {
   readonly at: number
   /** The output cap of a request that gives none, unless its model's maximum is lower. */
   readonly defaultCap: number
-  /** A tokenizer's count of the whole body, where the count by bytes is too high to fit. */
+  /** The most tokens that the body is, images apart, where its bytes are too many to fit: see `TokenCounter`. */
   readonly textTokens?: number
 }

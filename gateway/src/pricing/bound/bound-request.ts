@@ -29,6 +29,14 @@ const byEndpoint: ReadonlyMap<string, BoundEndpoint> = new Map([
   ['/v1/moderations', boundModeration],
 ])
 
+/** Endpoints whose bound rests on no long text of a form, and needs no cap to be set in it. */
+const takesForms: ReadonlySet<string> = new Set([
+  ...['/v1/images/edits', '/v1/images/variations', '/v1/audio/transcriptions', '/v1/audio/translations'],
+])
+
+/** Looking at things, and throwing them away, costs nothing. */
+const freeMethods: ReadonlySet<string> = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS'])
+
 /** Counting tokens, and keeping files, stand on no price list. Source: https://developers.openai.com/api/docs/pricing */
 const freePosts: ReadonlySet<string> = new Set(['/v1/responses/input_tokens', '/v1/files'])
 
@@ -39,8 +47,9 @@ const freePosts: ReadonlySet<string> = new Set(['/v1/responses/input_tokens', '/
  * request can't bill more.
  */
 export function boundRequest(ask: PricedAsk, terms: BoundTerms): Bound {
-  if (ask.method !== 'POST') return ask.method === 'PUT' || ask.method === 'PATCH' ? unbounded : free
+  if (ask.method !== 'POST') return freeMethods.has(ask.method) ? free : unbounded
   const bound = byEndpoint.get(ask.endpoint)
+  if (ask.isForm === true && !takesForms.has(ask.endpoint)) return noForm
   if (bound !== undefined) return bound(ask, terms)
   return freePosts.has(ask.endpoint) && terms.prices.isOpenai(ask.provider) ? free : unbounded
 }
@@ -52,6 +61,13 @@ const unbounded: Bound = Object.freeze({
   message: 'What this endpoint can cost has no bound, so an API key with a budget may not call it.',
 })
 
+const noForm: Bound = Object.freeze({
+  kind: 'refused',
+  code: 'unsupported_parameter',
+  param: null,
+  message: 'An API key with a budget may call this endpoint with application/json only.',
+})
+
 /**
  * The members of a body on which a bound rests. A request that holds one of them twice must be refused: the
  * provider might read the other one.
@@ -61,5 +77,5 @@ export const fieldsOfBound = [
   ...['max_tokens', 'max_completion_tokens', 'max_output_tokens', 'partial_images', 'service_tier'],
   ...['prompt_cache_options', 'prompt_cache_retention', 'previous_response_id', 'conversation'],
   ...['background', 'reasoning', 'prediction', 'context_management', 'access_programs', 'models', 'plugins'],
-  ...['web_search_options', 'search_parameters'],
+  ...['web_search_options', 'search_parameters', 'instructions'],
 ] as const

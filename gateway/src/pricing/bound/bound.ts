@@ -25,7 +25,7 @@ export interface OutputCap {
   readonly tokens: bigint
   /** False: the client gave none, and the bound holds only if the gateway sends this one. */
   readonly given: boolean
-  /** The least that the endpoint accepts. */
+  /** The least that it may be lowered to. */
   readonly least: bigint
   /** What the request costs before its first output token, in pico-dollars. */
   readonly fixedPico: bigint
@@ -105,11 +105,13 @@ export function unpricedModel(param: string, message?: string): Unbounded {
 }
 
 /** Refuses a field whose cost nothing in the request bounds. `message`: where more can be said. */
-export function unboundedParameter(param: string, message?: string): Unbounded {
+export function unboundedParameter(param: string | null, message?: string): Unbounded {
   return {
     kind: 'refused',
     code: 'unsupported_parameter',
     param,
-    message: message ?? `What ${param} can cost has no bound, so an API key with a budget may not use it.`,
+    message:
+      message ??
+      `What ${param ?? 'this endpoint'} can cost has no bound, so an API key with a budget may not use it.`,
   }
 }

@@ -1,10 +1,18 @@
 import type { BoundTerms, PricedAsk } from './ask.ts'
-import { type Bound, unboundedParameter, unpricedModel } from './bound.ts'
+import { type Bound, type Unbounded, unboundedParameter, unpricedModel } from './bound.ts'
 import { inputCost } from './input-cost.ts'
 import { readMessages } from './input-size.ts'
 import { askedPrice } from './model-price.ts'
-import { isRefused, parameterRefusal, parameterRules, toolRefusal, wholeNumber } from './parameters.ts'
-import { boundedText } from './text-output.ts'
+import {
+  isRefused,
+  mostChoices,
+  mostOutput,
+  parameterRefusal,
+  parameterRules,
+  toolRefusal,
+  wholeNumber,
+} from './parameters.ts'
+import { boundedText, type CapAsked } from './text-output.ts'
 
 /** Source: https://platform.openai.com/docs/api-reference/chat/create */
 const rules = parameterRules(
@@ -33,13 +41,10 @@ export function boundChat(ask: PricedAsk, terms: BoundTerms): Bound {
   const { price, tier } = asked
   const input = inputCost(ask, terms, price, tier, readMessages(fields.messages))
   if (input.kind === 'refused') return input
-  const completion = wholeNumber(fields, 'max_completion_tokens', null)
-  const legacy = wholeNumber(fields, 'max_tokens', null)
-  const choices = wholeNumber(fields, 'n', 1n)
-  if (isRefused(completion)) return completion
-  if (isRefused(legacy)) return legacy
+  const cap = capAsked(fields, isOpenai)
+  const choices = wholeNumber(fields, 'n', 1n, 1, mostChoices(isOpenai))
+  if (isRefused(cap)) return cap
   if (isRefused(choices)) return choices
-  if (completion !== null && legacy !== null) return unboundedParameter('max_tokens', 'Give one output cap.')
   const { output, audioOutput } = input.ceiling
   if (output === null) return unpricedModel('model')
   const speaks = Array.isArray(fields.modalities) && fields.modalities.includes('audio')
@@ -48,13 +53,27 @@ export function boundChat(ask: PricedAsk, terms: BoundTerms): Bound {
     price,
     input,
     {
-      // Not every compatible API knows the newer name.
-      field: legacy !== null || (completion === null && !isOpenai) ? 'max_tokens' : 'max_completion_tokens',
-      given: completion ?? legacy,
+      ...cap,
       least: 1n,
       choices,
       rate: speaks && audioOutput !== null && audioOutput > output ? audioOutput : output,
     },
     terms,
   )
+}
+
+/** The caps of a chat. OpenAI honours either; compatible APIs are known to honour the older name only. */
+function capAsked(
+  fields: PricedAsk['fields'],
+  isOpenai: boolean,
+): Pick<CapAsked, 'field' | 'given' | 'elsewhere'> | Unbounded {
+  const completion = wholeNumber(fields, 'max_completion_tokens', null, 1, mostOutput)
+  const legacy = wholeNumber(fields, 'max_tokens', null, 1, mostOutput)
+  if (isRefused(completion)) return completion
+  if (isRefused(legacy)) return legacy
+  if (!isOpenai) return { field: 'max_tokens', given: legacy, elsewhere: completion }
+  if (legacy === null) return { field: 'max_completion_tokens', given: completion }
+  return completion === null
+    ? { field: 'max_tokens', given: legacy }
+    : unboundedParameter('max_tokens', 'Give one output cap.')
 }

@@ -1,9 +1,16 @@
 import type { BoundTerms, PricedAsk } from './ask.ts'
 import { type Bound, unpricedModel } from './bound.ts'
 import { barePrompts, inputCost } from './input-cost.ts'
-import { textOnly } from './input-size.ts'
+import { readPrompts } from './input-size.ts'
 import { askedPrice } from './model-price.ts'
-import { isRefused, parameterRefusal, parameterRules, wholeNumber } from './parameters.ts'
+import {
+  isRefused,
+  mostChoices,
+  mostOutput,
+  parameterRefusal,
+  parameterRules,
+  wholeNumber,
+} from './parameters.ts'
 import { promptsIn } from './prompts.ts'
 import { boundedText } from './text-output.ts'
 
@@ -26,12 +33,13 @@ export function boundCompletions(ask: PricedAsk, terms: BoundTerms): Bound {
   const asked = askedPrice(ask, terms)
   if (asked.kind === 'refused') return asked
   const prompts = promptsIn(fields.prompt)
-  const input = inputCost(ask, terms, asked.price, asked.tier, textOnly(), barePrompts(prompts))
+  const size = readPrompts(fields.prompt, 'prompt')
+  const input = inputCost(ask, terms, asked.price, asked.tier, size, barePrompts(prompts))
   if (input.kind === 'refused') return input
-  const given = wholeNumber(fields, 'max_tokens', isOpenai ? ownDefaultCap : null, 0)
-  const shown = wholeNumber(fields, 'n', 1n)
+  const given = wholeNumber(fields, 'max_tokens', isOpenai ? ownDefaultCap : null, 0, mostOutput)
+  const shown = wholeNumber(fields, 'n', 1n, 1, mostChoices(isOpenai))
   // Each of the best-of is generated and billed, shown or not.
-  const generated = wholeNumber(fields, 'best_of', 1n)
+  const generated = wholeNumber(fields, 'best_of', 1n, 1, mostChoices(isOpenai))
   if (isRefused(given)) return given
   if (isRefused(shown)) return shown
   if (isRefused(generated)) return generated

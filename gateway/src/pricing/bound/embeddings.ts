@@ -1,7 +1,7 @@
 import type { BoundTerms, PricedAsk } from './ask.ts'
 import { type Bound, boundedAt } from './bound.ts'
 import { barePrompts, inputCost } from './input-cost.ts'
-import { textOnly } from './input-size.ts'
+import { readPrompts } from './input-size.ts'
 import { askedPrice } from './model-price.ts'
 import { parameterRefusal, parameterRules } from './parameters.ts'
 import { promptsIn } from './prompts.ts'
@@ -16,7 +16,9 @@ export function boundEmbeddings(ask: PricedAsk, terms: BoundTerms): Bound {
   const asked = askedPrice(ask, terms)
   if (asked.kind === 'refused') return asked
   const { price, tier } = asked
-  const input = inputCost(ask, terms, price, tier, textOnly(), barePrompts(promptsIn(ask.fields.input)))
+  const prompts = ask.fields.input
+  const windows = barePrompts(promptsIn(prompts))
+  const input = inputCost(ask, terms, price, tier, readPrompts(prompts, 'input'), windows)
   if (input.kind === 'refused') return input
   return boundedAt(price, input.tokens, input.pico + (price.units.perRequest ?? 0n))
 }

@@ -5,7 +5,7 @@ import { type Bound, boundedAt, type Unbounded, unboundedParameter } from './bou
 import { inputCost } from './input-cost.ts'
 import { textOnly } from './input-size.ts'
 import { askedPrice } from './model-price.ts'
-import { isRefused, parameterRefusal, parameterRules, wholeNumber } from './parameters.ts'
+import { isRefused, mostChoices, parameterRefusal, parameterRules, wholeNumber } from './parameters.ts'
 
 /** Source: https://platform.openai.com/docs/api-reference/images/create and …/createEdit */
 const rules = parameterRules([
@@ -16,6 +16,8 @@ const rules = parameterRules([
 
 /** The most images that an edit takes, and its mask. Source: as above. */
 const mostInputImages = 17
+/** The most partial images of a stream. Source: as above. */
+const mostPartialImages = 3
 /** What each partial image of a stream adds. Source: https://platform.openai.com/docs/guides/image-generation */
 const partialImageTokens = 100n
 
@@ -30,12 +32,13 @@ export function boundImageEdit(ask: PricedAsk, terms: BoundTerms): Bound {
 }
 
 function boundImages(ask: PricedAsk, terms: BoundTerms, inputImages: number): Bound {
-  const refusal = parameterRefusal(ask.fields, rules, terms.prices.isOpenai(ask.provider))
+  const isOpenai = terms.prices.isOpenai(ask.provider)
+  const refusal = parameterRefusal(ask.fields, rules, isOpenai)
   if (refusal !== null) return refusal
   const asked = askedPrice(ask, terms)
   if (asked.kind === 'refused') return asked
   const { price, tier } = asked
-  const count = wholeNumber(ask.fields, 'n', 1n)
+  const count = wholeNumber(ask.fields, 'n', 1n, 1, mostChoices(isOpenai))
   if (isRefused(count)) return count
   const { perImage } = price.units
   if (perImage === null) return boundTokens(ask, terms, price, tier, inputImages, count)
@@ -59,7 +62,7 @@ function boundTokens(
     )
   }
   const each = mostOf(imageOutputTokens, ask.fields)
-  const partial = wholeNumber(ask.fields, 'partial_images', 0n, 0)
+  const partial = wholeNumber(ask.fields, 'partial_images', 0n, 0, mostPartialImages)
   if (isRefused(each)) return each
   if (isRefused(partial)) return partial
   const input = inputCost(ask, terms, price, tier, { ...textOnly(), images: inputImages })

@@ -57,7 +57,10 @@ export function inputCost(
   const tokens = text + images
   const ceiling = ceilingOf(price, tier, tokens)
   if (ceiling === null) return unboundedParameter('service_tier')
-  const textRate = keepsCacheLong(ask.fields) ? ceiling.textKeptLong : ceiling.text
+  // What can't be seen may ask for a long cache inside, as may parameters that only compatible APIs have.
+  const keptLong =
+    hidden !== null || size.cached || keepsCacheLong(ask.fields) || !terms.prices.isOpenai(ask.provider)
+  const textRate = keptLong ? ceiling.textKeptLong : ceiling.text
   if (textRate === null) return unpricedModel('model')
   if (size.audio !== null && ceiling.audio === null) return unboundedParameter(size.audio)
   const imageRate = dearer(ceiling.image, textRate) ?? textRate

@@ -1,3 +1,5 @@
+import { itemKinds, messageMembers, partKinds } from './input-members.ts'
+
 /** What a request sends that its bytes say nothing of. */
 export interface InputSize {
   /** Images, whether in the body or named. */
@@ -8,11 +10,13 @@ export interface InputSize {
   opaque: string | null
   /** Where it sends audio; null: nowhere. */
   audio: string | null
+  /** Whether a part of it asks to be cached, and so may be kept long. */
+  cached: boolean
 }
 
 /** Nothing but text. */
 export function textOnly(): InputSize {
-  return { images: 0, dataBytes: 0, opaque: null, audio: null }
+  return { images: 0, dataBytes: 0, opaque: null, audio: null, cached: false }
 }
 
 /** Reads the messages of a chat request. What is not understood is opaque. */
@@ -24,13 +28,15 @@ export function readMessages(messages: unknown): InputSize {
   }
   for (let index = 0; index < messages.length; index++) {
     const message: unknown = messages[index]
-    if (typeof message !== 'object' || message === null) {
+    if (!isRecord(message)) {
       size.opaque ??= `messages[${index}]`
       continue
     }
+    if (hasOthers(message, messageMembers)) size.opaque ??= `messages[${index}]`
     // An assistant's message may name audio that it spoke earlier.
     if ('audio' in message && message.audio !== null) size.opaque ??= `messages[${index}].audio`
-    if ('content' in message) readContent(size, message.content, 'messages', index)
+    const { content } = message
+    if (content !== null && content !== undefined) readContent(size, content, 'messages', index)
   }
   return size
 }
@@ -47,35 +53,41 @@ export function readInputItems(input: unknown): InputSize {
   return size
 }
 
+/**
+ * Reads prompts, or texts to embed: a text, tokens, or a list of either. Anything else, such as an image that
+ * some API embeds beside texts, is opaque.
+ */
+export function readPrompts(prompts: unknown, field: string): InputSize {
+  const size = textOnly()
+  const isPlain =
+    prompts === undefined ||
+    prompts === null ||
+    isPrompt(prompts) ||
+    (Array.isArray(prompts) && prompts.every(isPrompt))
+  if (!isPlain) size.opaque = field
+  return size
+}
+
+function isPrompt(value: unknown): boolean {
+  return typeof value === 'string' || (Array.isArray(value) && value.every((one) => typeof one === 'number'))
+}
+
 function readItem(size: InputSize, item: unknown, index: number): void {
-  if (typeof item !== 'object' || item === null) {
-    size.opaque ??= `input[${index}]`
+  const path = `input[${index}]`
+  if (!isRecord(item)) {
+    size.opaque ??= path
     return
   }
-  const type = 'type' in item ? item.type : 'message'
-  switch (type) {
-    case 'message':
-      if ('content' in item) readContent(size, item.content, 'input', index)
-      return
-    case 'function_call':
-    case 'custom_tool_call':
-      return
-    case 'function_call_output':
-    case 'custom_tool_call_output':
-      if ('output' in item) readContent(size, item.output, 'input', index)
-      return
-    case 'reasoning':
-      // Without its encrypted content, the provider fetches what it has stored.
-      if ('encrypted_content' in item && typeof item.encrypted_content === 'string') return
-      size.opaque ??= `input[${index}]`
-      return
-    default:
-      size.opaque ??= `input[${index}]`
-  }
+  // An item that is only named is a reference, with or without a type: the provider fetches what it has stored.
+  const kind = itemKinds.get('type' in item ? item.type : 'message')
+  if (kind === undefined || hasOthers(item, kind.members) || lacks(item, kind.spelledOut))
+    size.opaque ??= path
+  if (kind === undefined || kind.content === null) return
+  readContent(size, item[kind.content], 'input', index)
 }
 
 function readContent(size: InputSize, content: unknown, list: string, index: number): void {
-  if (typeof content === 'string' || content === null || content === undefined) return
+  if (typeof content === 'string') return
   if (!Array.isArray(content)) {
     size.opaque ??= `${list}[${index}]`
     return
@@ -86,30 +98,56 @@ function readContent(size: InputSize, content: unknown, list: string, index: num
 }
 
 function readPart(size: InputSize, part: unknown, path: () => string): void {
-  const type: unknown = typeof part === 'object' && part !== null && 'type' in part ? part.type : undefined
-  switch (type) {
+  if (!isRecord(part)) {
+    size.opaque ??= path()
+    return
+  }
+  if ('prompt_cache_breakpoint' in part || 'cache_control' in part) size.cached = true
+  const kind = partKinds.get(part.type)
+  if (kind === undefined || hasOthers(part, kind.members)) {
+    size.opaque ??= path()
+    return
+  }
+  switch (kind.is) {
     case 'text':
-    case 'input_text':
-    case 'output_text':
-    case 'refusal':
       return
-    case 'image_url':
-    case 'input_image':
-      size.images++
-      size.dataBytes += dataBytes(part)
+    case 'image':
+      readImage(size, part, path)
       return
-    case 'input_audio':
+    case 'audio':
       size.audio ??= path()
       return
     default:
-      size.opaque ??= path()
+      kind.is satisfies never
   }
 }
 
-/** The length of a `data:` URL, which is ASCII; 0 for an image that is only named. */
-function dataBytes(part: unknown): number {
-  const url: unknown =
-    typeof part === 'object' && part !== null && 'image_url' in part ? part.image_url : undefined
-  const address: unknown = typeof url === 'object' && url !== null && 'url' in url ? url.url : url
-  return typeof address === 'string' && /^data:[\x20-\x7e]{0,128},/.test(address) ? address.length : 0
+const imageMembers: ReadonlySet<string> = new Set(['url', 'detail'])
+
+/** An image is one address, or the id of one stored file. Some APIs take documents and films in its place. */
+function readImage(size: InputSize, part: Readonly<Record<string, unknown>>, path: () => string): void {
+  size.images++
+  const { image_url: image, file_id: file } = part
+  if (isRecord(image) && hasOthers(image, imageMembers)) size.opaque ??= path()
+  const address = isRecord(image) ? image.url : (image ?? null)
+  if (typeof address === 'string' && (file ?? null) === null) {
+    // The length of a `data:` URL, which is ASCII; an image that is only named has none.
+    if (/^data:image\/[\x20-\x7e]{0,128},/i.test(address)) size.dataBytes += address.length
+    else if (!/^https?:\/\//i.test(address)) size.opaque ??= path()
+  } else if (address !== null || typeof file !== 'string') size.opaque ??= path()
+}
+
+/** Whether `value` has a member that is none of `members`: what it may mean to its reader is not known. */
+function hasOthers(value: Readonly<Record<string, unknown>>, members: ReadonlySet<string>): boolean {
+  for (const name in value) if (value[name] !== null && !members.has(name)) return true
+  return false
+}
+
+/** Whether one of `members` is neither a text nor a list. */
+function lacks(value: Readonly<Record<string, unknown>>, members: readonly string[]): boolean {
+  return members.some((name) => typeof value[name] !== 'string' && !Array.isArray(value[name]))
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
 }

@@ -3,7 +3,14 @@ import { type Bound, boundedAt, unboundedParameter, unpricedModel } from './boun
 import { inputCost } from './input-cost.ts'
 import { type InputSize, readInputItems } from './input-size.ts'
 import { askedPrice } from './model-price.ts'
-import { isRefused, parameterRefusal, parameterRules, toolRefusal, wholeNumber } from './parameters.ts'
+import {
+  isRefused,
+  mostOutput,
+  parameterRefusal,
+  parameterRules,
+  toolRefusal,
+  wholeNumber,
+} from './parameters.ts'
 import { boundedText } from './text-output.ts'
 
 /** Source: https://platform.openai.com/docs/api-reference/responses/create */
@@ -23,6 +30,8 @@ const rules = parameterRules(
     // Compaction is a further run of the model.
     context_management: null,
     access_programs: null,
+    // The endpoint has no choices; one that has some multiplies its output by them.
+    n: (value) => value === 1,
     // The pro mode runs the model several times.
     reasoning: (value) =>
       typeof value === 'object' &&
@@ -47,7 +56,7 @@ export function boundResponses(ask: PricedAsk, terms: BoundTerms): Bound {
   if (asked.kind === 'refused') return asked
   const input = inputCost(ask, terms, asked.price, asked.tier, responsesInput(fields))
   if (input.kind === 'refused') return input
-  const given = wholeNumber(fields, 'max_output_tokens', null)
+  const given = wholeNumber(fields, 'max_output_tokens', null, 1, mostOutput)
   if (isRefused(given)) return given
   const { output } = input.ceiling
   if (output === null) return unpricedModel('model')
@@ -73,9 +82,11 @@ export function boundCompaction(ask: PricedAsk, terms: BoundTerms): Bound {
   return boundedAt(price, input.tokens, input.pico + most * output, most)
 }
 
-/** What stands in no request: the conversation that it goes on with. */
+/** The input items, and what stands in no request: the conversation that it goes on with. */
 function responsesInput(fields: PricedAsk['fields']): InputSize {
   const size = readInputItems(fields.input)
+  const instructions = fields.instructions ?? null
+  if (instructions !== null && typeof instructions !== 'string') size.opaque ??= 'instructions'
   for (const name of ['previous_response_id', 'conversation'] as const) {
     if (fields[name] !== undefined && fields[name] !== null) size.opaque ??= name
   }
