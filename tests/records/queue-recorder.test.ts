@@ -1,69 +1,20 @@
-import {
-  createLog,
-  type OrganizationId,
-  type ProxyKeyId,
-  type RequestId,
-  systemClock,
-  systemRandom,
-  uuidv7,
-} from '@latchkey/shared'
 import { expect, onTestFinished, test } from 'vitest'
-import { QueueRecorder } from '../../gateway/src/records/queue-recorder.ts'
-import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
+import { recordLog } from '../support/recorded-log.ts'
+import { record } from './record.ts'
+import { idsWritten, recordAll, recorderOn, soon } from './records.ts'
 
-function record(change: Partial<RequestRecord> = {}): RequestRecord {
-  return {
-    id: uuidv7<RequestId>(systemClock, systemRandom),
-    organizationId: uuidv7<OrganizationId>(systemClock, systemRandom),
-    keyId: 'AAAAAAAAAAAA' as ProxyKeyId,
-    keyName: 'alice',
-    providerKeyId: null,
-    provider: null,
-    method: 'POST',
-    endpoint: '/v1/chat/completions',
-    model: 'm',
-    responseModel: null,
-    status: 200,
-    code: null,
-    attempts: 1,
-    usage: null,
-    usageMissing: false,
-    streamed: false,
-    disconnected: false,
-    truncated: false,
-    requestBytes: 1,
-    responseBytes: 2,
-    timeToFirstByteMs: 3.5,
-    durationMs: 4.5,
-    clientIp: '127.0.0.1',
-    userId: null,
-    sessionId: null,
-    properties: {},
-    startedAt: systemClock.now(),
-    ...change,
-  }
-}
-
-async function recorderOn(places: number): Promise<{ recorder: QueueRecorder; database: TestDatabase }> {
+async function start(places: number) {
   const database = await startTestDatabase()
   onTestFinished(() => database.close())
-  const log = createLog('silent')
-  return { recorder: new QueueRecorder({ pool: database.pool, places, clock: systemClock, log }), database }
+  const log = recordLog()
+  return { ...recorderOn(database.pool, { places, log }), database, log }
 }
 
-const soon = () => systemClock.monotonic() + 5_000
-
-async function written({ kysely }: TestDatabase): Promise<number> {
-  const { count } = await kysely
-    .selectFrom('request')
-    .select((select) => select.fn.countAll<bigint>().as('count'))
-    .executeTakeFirstOrThrow()
-  return Number(count)
-}
+const written = async ({ pool }: TestDatabase) => (await idsWritten(pool)).length
 
 test('closing writes every record, those too that came while a batch was being written', async () => {
-  const { recorder, database } = await recorderOn(2_000)
+  const { recorder, database } = await start(2_000)
   for (let count = 0; count < 1_001; count++) {
     expect(recorder.reserve()).toBe(true)
     recorder.record(record())
@@ -76,29 +27,29 @@ test('closing writes every record, those too that came while a batch was being w
 })
 
 test('a record that comes twice is written once', async () => {
-  const { recorder, database } = await recorderOn(10)
+  const { recorder, database } = await start(10)
   const twice = record()
-  for (const each of [twice, twice]) {
-    recorder.reserve()
-    recorder.record(each)
-  }
+  recordAll(recorder, [twice, twice])
   await recorder.close(soon())
   expect(await written(database)).toBe(1)
 })
 
-test('a record that Postgres can’t take does not keep the others from being written', async () => {
-  const { recorder, database } = await recorderOn(100)
-  for (let count = 0; count < 20; count++) {
-    recorder.reserve()
-    recorder.record(record(count === 7 ? { model: 'no \0 text' } : {}))
-  }
+test('records that the schema has no table for are reported as an error, and kept until it has', async () => {
+  const { recorder, database, log } = await start(10)
+  await database.pool.query('alter table request rename to elsewhere')
+  const refused = log.next('records.write_refused')
+  recordAll(recorder, [record(), record()])
+  await refused
+  expect(log.events.at(-1)?.fields).toMatchObject({ rows: 2, errorCode: '42P01' })
+  expect(recorder.taken).toBe(2)
+  await database.pool.query('alter table elsewhere rename to request')
   await recorder.close(soon())
-  expect(await written(database)).toBe(19)
+  expect(await written(database)).toBe(2)
   expect(recorder.taken).toBe(0)
 })
 
 test('places run out, and records of refusals are dropped and counted while half of them are taken', async () => {
-  const { recorder, database } = await recorderOn(4)
+  const { recorder, database } = await start(4)
   expect([recorder.reserve(), recorder.reserve()]).toEqual([true, true])
   recorder.recordRefusal(record({ status: 403 }))
   expect([recorder.dropped, recorder.taken]).toEqual([1, 2])
@@ -110,7 +61,7 @@ test('places run out, and records of refusals are dropped and counted while half
 })
 
 test('refusals of unknown keys are one row per code and minute, however many', async () => {
-  const { recorder, database } = await recorderOn(4)
+  const { recorder, database } = await start(4)
   for (let count = 0; count < 1_000; count++)
     recorder.countRefusal(count % 2 ? 'invalid_api_key' : 'not_found')
   await recorder.close(soon())

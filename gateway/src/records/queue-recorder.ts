@@ -1,39 +1,56 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Clock, errorFields, type Log } from '@latchkey/shared'
-import type pg from 'pg'
-import { addRefusals, insertRecords, type RefusalCount } from './batch-insert.ts'
+import { type Clock, errorFields, isConnectionFault, type Log } from '@latchkey/shared'
+import { type BatchWriter, batchRows } from './batch-writer.ts'
+import type { CrashCopies } from './crash-copies.ts'
+import { type RowText, rowText } from './record-row.ts'
 import type { Recorder } from './recorder.ts'
+import type { RefusalCounts } from './refusal-counts.ts'
 import type { RequestRecord } from './request-record.ts'
+import type { Spool } from './spool.ts'
 
 export interface QueueRecorderOptions {
-  readonly pool: pg.Pool
+  readonly writer: BatchWriter
+  readonly refusals: RefusalCounts
+  readonly spool: Spool
+  /** Null where no other process could read them. */
+  readonly copies: CrashCopies | null
   readonly places: number
   readonly clock: Clock
   readonly log: Log
 }
 
-const batchRows = 500
 /** A record is visible well within a second; under load batches fill before that. */
 const flushMs = 100
 const firstRetryMs = 100
 const longestRetryMs = 2_000
-const minuteMs = 60_000
+/** A batch that takes longer is taken to wait for a database that is away. */
+const stalledAfterMs = 1_000
+/** At a time: the disk is slower than memory, and what is in the queue is in nobody's way. */
+const spooledRows = 1_000
 
 /**
- * The recorder of one process: a bounded queue in memory and one writer. While the database is away
- * the queue holds; when its places run out nothing more is admitted, so nothing is served unrecorded.
+ * The recorder of one process: a bounded queue in memory and one writer. While the database is away the queue
+ * holds; once it is half full records go on to the spool. When the spool is full and the places run out nothing
+ * more is admitted, so nothing is served unrecorded, until there is room again.
  */
 export class QueueRecorder implements Recorder {
   readonly #options: QueueRecorderOptions
-  #queue: RequestRecord[] = []
-  /** Places taken: queued records, those being written, and those of requests in flight. */
+  #queue: RowText[] = []
+  /** How many records have left the queue: the place of its first. */
+  #head = 0
+  /** Places taken: queued records and those of requests in flight. */
   #taken = 0
   #dropped = 0
+  #lost = 0
   #droppedReported = 0
-  #refusals = new Map<string, number>()
   #timer: NodeJS.Timeout | null = null
   #writing: Promise<void> | null = null
+  #spilling: Promise<void> | null = null
+  /** Since when the batch that is being written is being written, monotonic. */
+  #attemptSince = Number.POSITIVE_INFINITY
+  #failing = false
   #deadline = Number.POSITIVE_INFINITY
+  readonly #closing = new AbortController()
 
   constructor(options: QueueRecorderOptions) {
     this.#options = options
@@ -44,24 +61,52 @@ export class QueueRecorder implements Recorder {
     return this.#taken
   }
 
-  /** Records of refusals that were dropped because the queue was more than half full. */
+  /** Records in memory that are not written yet. */
+  get queued(): number {
+    return this.#queue.length
+  }
+
+  /** Records of refusals that were dropped because the queue, or the spool, was more than half full. */
   get dropped(): number {
     return this.#dropped
   }
 
+  /** Records that are nowhere: at the end, the database and the disk were both away or full. */
+  get lost(): number {
+    return this.#lost
+  }
+
   reserve(): boolean {
-    if (this.#taken >= this.#options.places) return false
+    if (this.#taken >= this.#options.places) {
+      this.#startSpilling()
+      return false
+    }
     this.#taken++
     return true
   }
 
+  release(): void {
+    this.#taken--
+  }
+
   record(record: RequestRecord): void {
-    this.#queue.push(record)
+    let row: RowText
+    try {
+      row = rowText(record)
+    } catch (error) {
+      this.#taken--
+      this.#lost++
+      this.#options.log.error('records.lost', { count: 1, requestId: record.id, ...errorFields(error) })
+      return
+    }
+    this.#options.copies?.add(this.#head + this.#queue.length, row)
+    this.#queue.push(row)
+    if (this.#crowded) this.#startSpilling()
     this.#schedule()
   }
 
   recordRefusal(record: RequestRecord): void {
-    if (this.#taken * 2 >= this.#options.places) {
+    if (this.#crowded || (this.#options.spool.rows > 0 && this.#options.spool.halfFull)) {
       this.#dropped++
       return
     }
@@ -70,24 +115,42 @@ export class QueueRecorder implements Recorder {
   }
 
   countRefusal(code: string): void {
-    const minute = Math.floor(this.#options.clock.now() / minuteMs) * minuteMs
-    const bucket = `${new Date(minute).toISOString()} ${code}`
-    this.#refusals.set(bucket, (this.#refusals.get(bucket) ?? 0) + 1)
+    this.#options.refusals.add(code)
     this.#schedule()
   }
 
   async close(deadline: number): Promise<void> {
+    const { clock, log, spool } = this.#options
     this.#deadline = deadline
+    const late = sleep(Math.max(0, deadline - clock.monotonic()), undefined, { signal: this.#closing.signal })
+    // A database that does not answer holds the writer up for longer than that.
+    await Promise.race([this.#writeOut(), late])
+    this.#deadline = Number.NEGATIVE_INFINITY
+    this.#closing.abort()
+    await this.#spilling
+    // The copies stay: the next who looks may be on another machine.
+    if (this.#queue.length > 0 && !(await spool.append(this.#queue))) {
+      this.#lost += this.#queue.length
+      log.error('records.lost', { count: this.#queue.length })
+    }
+    if (spool.rows > 0) log.warn('records.spooled', { count: spool.rows })
+    await spool.close()
+  }
+
+  /** Half of the places are taken: from here on it matters who takes them. */
+  get #crowded(): boolean {
+    return this.#taken * 2 >= this.#options.places
+  }
+
+  async #writeOut(): Promise<void> {
     do {
       this.#startWriting()
       while (this.#writing !== null) await this.#writing
-    } while (this.#queue.length > 0 && !this.#expired())
-    const left = this.#queue.length
-    if (left > 0) this.#options.log.error('records.lost', { count: left })
+    } while (this.#queue.length > 0 && !this.#expired)
   }
 
   #schedule(): void {
-    if (this.#writing !== null) return
+    if (this.#writing !== null || this.#expired) return
     if (this.#queue.length >= batchRows) this.#startWriting()
     else this.#timer ??= setTimeout(() => this.#startWriting(), flushMs)
   }
@@ -98,21 +161,81 @@ export class QueueRecorder implements Recorder {
     if (this.#writing !== null) return
     this.#writing = this.#writeAll().finally(() => {
       this.#writing = null
-      if (this.#queue.length > 0 && !this.#expired()) this.#schedule()
+      if (this.#queue.length > 0) this.#schedule()
     })
   }
 
+  /** Until what is left is too little for a batch, and nothing is spooled. */
   async #writeAll(): Promise<void> {
+    const { clock, log, refusals, spool } = this.#options
     this.#reportDropped()
-    await this.#writeRefusals()
-    while (this.#queue.length > 0 && !this.#expired()) {
-      const batch = this.#queue.splice(0, batchRows)
-      if (!(await this.#write(batch))) {
-        this.#queue = [...batch, ...this.#queue]
-        return
+    this.#attemptSince = clock.monotonic()
+    await refusals.write()
+    let delay = firstRetryMs
+    while (!this.#expired) {
+      try {
+        this.#attemptSince = clock.monotonic()
+        await this.#writeBatch()
+        if (spool.rows > 0 && !this.#expired) await spool.replay((rows) => this.#write(rows))
+        this.#failing = false
+        this.#attemptSince = Number.POSITIVE_INFINITY
+        if (this.#queue.length < batchRows && spool.rows === 0) return
+        delay = firstRetryMs
+      } catch (error) {
+        this.#failing = true
+        const fields = { rows: this.#queue.length, ...errorFields(error) }
+        // What is no outage does not pass by itself: a table or a right is missing, and somebody has to see to it.
+        if (isConnectionFault(error)) log.warn('records.write_failed', fields)
+        else log.error('records.write_refused', fields)
+        if (this.#crowded) this.#startSpilling()
+        await sleep(delay, undefined, { signal: this.#closing.signal }).catch(() => undefined)
+        delay = Math.min(longestRetryMs, delay * 2)
       }
-      if (this.#queue.length < batchRows) return
     }
+  }
+
+  /** They stay in the queue until they are written: meanwhile they may be spooled as well, and be written twice. */
+  async #writeBatch(): Promise<void> {
+    const batch = this.#queue.slice(0, batchRows)
+    const end = this.#head + batch.length
+    await this.#options.writer.write(batch)
+    this.#leave(end)
+  }
+
+  async #write(rows: readonly RowText[]): Promise<void> {
+    this.#attemptSince = this.#options.clock.monotonic()
+    await this.#options.writer.write(rows)
+  }
+
+  /** The records of the places before `place` are on a disk, and their places are free. */
+  #leave(place: number): void {
+    const count = place - this.#head
+    if (count <= 0) return
+    this.#queue.splice(0, count)
+    this.#head = place
+    this.#taken -= count
+    this.#options.copies?.dropBefore(place)
+  }
+
+  #startSpilling(): void {
+    if (!this.#stalled) return
+    this.#spilling ??= this.#spill().finally(() => {
+      this.#spilling = null
+    })
+  }
+
+  /** Moves records to the spool, the oldest first, until there is room again. */
+  async #spill(): Promise<void> {
+    while (this.#queue.length > 0 && this.#crowded && this.#stalled) {
+      const rows = this.#queue.slice(0, spooledRows)
+      const end = this.#head + rows.length
+      if (!(await this.#options.spool.append(rows))) return
+      this.#leave(end)
+    }
+  }
+
+  get #stalled(): boolean {
+    return this.#failing || this.#options.clock.monotonic() - this.#attemptSince > stalledAfterMs
   }
 
   #reportDropped(): void {
@@ -121,70 +244,7 @@ export class QueueRecorder implements Recorder {
     this.#droppedReported = this.#dropped
   }
 
-  /** Tries until the batch is written, or the deadline has passed: then false. */
-  async #write(batch: readonly RequestRecord[]): Promise<boolean> {
-    const { pool, log } = this.#options
-    for (let delay = firstRetryMs; ; delay = Math.min(longestRetryMs, delay * 2)) {
-      try {
-        await insertRecords(pool, batch)
-        this.#taken -= batch.length
-        return true
-      } catch (error) {
-        if (isRowFault(error)) return this.#writeHalves(batch, error)
-        log.warn('records.write_failed', { rows: batch.length, ...errorFields(error) })
-        if (this.#expired()) return false
-        await sleep(delay)
-      }
-    }
-  }
-
-  /** One row that Postgres can't take must not hold up the others: halve until it stands alone. */
-  async #writeHalves(batch: readonly RequestRecord[], error: unknown): Promise<boolean> {
-    const [only] = batch
-    if (only === undefined) return true
-    if (batch.length === 1) {
-      this.#options.log.error('records.poisoned', {
-        requestId: only.id,
-        keyId: only.keyId,
-        ...errorFields(error),
-      })
-      this.#taken--
-      return true
-    }
-    const middle = Math.ceil(batch.length / 2)
-    return (await this.#write(batch.slice(0, middle))) && (await this.#write(batch.slice(middle)))
-  }
-
-  async #writeRefusals(): Promise<void> {
-    if (this.#refusals.size === 0) return
-    const refusals = this.#refusals
-    this.#refusals = new Map()
-    const counts: RefusalCount[] = []
-    for (const [bucket, count] of refusals) {
-      const [minute = '', code = ''] = bucket.split(' ')
-      counts.push({ minute, code, count })
-    }
-    try {
-      await addRefusals(this.#options.pool, counts)
-    } catch (error) {
-      this.#options.log.warn('refusals.write_failed', { rows: counts.length, ...errorFields(error) })
-      // At most a row per code and minute: they can wait for the database.
-      for (const [bucket, count] of refusals)
-        this.#refusals.set(bucket, (this.#refusals.get(bucket) ?? 0) + count)
-    }
-  }
-
-  #expired(): boolean {
+  get #expired(): boolean {
     return this.#options.clock.monotonic() >= this.#deadline
   }
-}
-
-/**
- * Whether writing again can't help: a row that can't be made a row of, or SQLSTATE classes 22 (data), 23
- * (integrity) and 54 (limits). All else is about the connection or the server, and passes.
- */
-function isRowFault(error: unknown): boolean {
-  if (error instanceof TypeError || error instanceof RangeError) return true
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : null
-  return typeof code === 'string' && /^(?:22|23|54)[0-9A-Z]{3}$/.test(code)
 }

@@ -7,6 +7,8 @@ import type { RequestRecord } from './request-record.ts'
 export interface Recorder {
   /** Takes a place for one record; false where the queue has none left, and nothing may be sent. */
   reserve(): boolean
+  /** Gives a place back that was reserved and is not needed. */
+  release(): void
   /** Enqueues a record into a place that was reserved. */
   record(record: RequestRecord): void
   /** Enqueues the record of a refused request, if more than half of the queue is free; else counts it as dropped. */

@@ -1,0 +1,112 @@
+import { type Clock, type DeploymentId, type EpochId, errorFields, type Log } from '@latchkey/shared'
+import { copyStream, entryId, type RedisClient, rowField } from './copy-stream.ts'
+import type { CrashCopies } from './crash-copies.ts'
+import type { RowText } from './record-row.ts'
+
+export interface RedisCopiesOptions {
+  readonly client: RedisClient
+  readonly deployment: DeploymentId
+  /** The epoch of now of this process. */
+  readonly epoch: () => EpochId
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** Copies on their way: beyond that Redis is too slow, and memory is worth more. */
+const mostUnanswered = 5_000
+/** Streams that nobody takes over, as when the database was thrown away, do not stay for ever. */
+const keptSeconds = 7 * 86_400
+const renewEveryMs = 3_600_000
+
+/**
+ * Crash copies on a Redis Stream. What one tick brings is sent in one go, and the answers are only counted: while
+ * Redis is away there are no copies, and nothing else is missing.
+ */
+export class RedisCopies implements CrashCopies {
+  readonly #options: RedisCopiesOptions
+  #pending: { readonly place: number; readonly row: RowText }[] = []
+  #dropBefore: number | null = null
+  #unanswered = 0
+  #skipped = 0
+  #scheduled = false
+  #failing = false
+  #renewedAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: RedisCopiesOptions) {
+    this.#options = options
+  }
+
+  /** Records that have, or had, no copy. */
+  get skipped(): number {
+    return this.#skipped
+  }
+
+  /** Copies that Redis has not acknowledged yet. */
+  get unanswered(): number {
+    return this.#unanswered
+  }
+
+  add(place: number, row: RowText): void {
+    if (this.#unanswered >= mostUnanswered || this.#options.client.status !== 'ready') {
+      this.#skipped++
+      return
+    }
+    this.#unanswered++
+    this.#pending.push({ place, row })
+    this.#schedule()
+  }
+
+  dropBefore(place: number): void {
+    this.#dropBefore = place
+    this.#schedule()
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      void this.#send()
+    })
+  }
+
+  async #send(): Promise<void> {
+    const { client, deployment, epoch, clock } = this.#options
+    const stream = copyStream(deployment, epoch())
+    const rows = this.#pending
+    const dropBefore = this.#dropBefore
+    this.#pending = []
+    this.#dropBefore = null
+    const commands = client.pipeline()
+    for (const { place, row } of rows) commands.xadd(stream, entryId(place), rowField, row)
+    if (dropBefore !== null) commands.xtrim(stream, 'MINID', entryId(dropBefore))
+    if (clock.monotonic() - this.#renewedAt >= renewEveryMs) {
+      this.#renewedAt = clock.monotonic()
+      commands.expire(stream, keptSeconds)
+    }
+    const errors = await failures(commands.exec())
+    this.#unanswered -= rows.length
+    // That of a trim among them: then a copy too many is counted as one too few.
+    this.#skipped += Math.min(errors.length, rows.length)
+    this.#report(errors)
+  }
+
+  #report([error]: readonly unknown[]): void {
+    if (error === undefined) this.#failing = false
+    else if (!this.#failing) {
+      this.#failing = true
+      this.#options.log.warn('records.copies_failed', errorFields(error))
+    }
+  }
+}
+
+/** What went wrong in a pipeline. It rejects as a whole where it could not be sent. */
+async function failures(
+  results: Promise<readonly (readonly [Error | null, unknown])[] | null>,
+): Promise<readonly unknown[]> {
+  try {
+    return ((await results) ?? []).flatMap(([error]) => (error === null ? [] : [error]))
+  } catch (error) {
+    return [error]
+  }
+}
