@@ -129,6 +129,35 @@ test('at midnight of the database, whatever our clock says, holds fall into the 
   await day.close()
 })
 
+test('where the clock of the database is set back over midnight, the day before goes on', async () => {
+  const day = await startTestDatabase()
+  const company = await addOrganization(day.pool)
+  await shiftClock(day)
+  const { engine } = await startEngine(day.connection)
+  const daily = await addBudget(day.pool, company, 1_000n, { period: 'day' })
+  const spend = async (amount: bigint) => {
+    const decision = await engine.hold([daily], nanoUsd(amount))
+    const record = recordOf(engine.settle(expectHold(decision), nanoUsd(amount)), amount)
+    await recordRequests(day.pool, [record])
+  }
+  await setClock(day, '2026-03-01T23:30:00Z')
+  await spend(300n)
+  await setClock(day, '2026-03-02T00:30:00Z')
+  // More than the lease of the day before has left, so the database is asked, and told the time by it.
+  await spend(1_000n)
+  await setClock(day, '2026-03-01T23:30:00Z')
+  await spend(700n)
+  await setClock(day, '2026-03-03T00:30:00Z')
+  await spend(400n)
+  expect(await windowsOf(day.pool, daily)).toMatchObject([
+    { starts_at: new Date('2026-03-01T00:00:00Z'), settled_nano: 1_000n },
+    { starts_at: new Date('2026-03-02T00:00:00Z'), settled_nano: 1_000n },
+    { starts_at: new Date('2026-03-03T00:00:00Z'), settled_nano: 400n },
+  ])
+  await auditWindows(day.pool)
+  await day.close()
+})
+
 /** A database whose clock a test can set: its own `clock_timestamp` comes before Postgres's. */
 async function shiftClock({ pool, connection }: TestDatabase): Promise<void> {
   await pool.query(`

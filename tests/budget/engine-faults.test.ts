@@ -1,5 +1,6 @@
-import { nanoUsd, type OrganizationId } from '@latchkey/shared'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type BudgetId, nanoUsd, type OrganizationId } from '@latchkey/shared'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { mostLimit } from '../../gateway/src/budget/change-budget.ts'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { recordLog } from '../support/recorded-log.ts'
 import { severableSocket } from '../support/severable-socket.ts'
@@ -12,7 +13,7 @@ import {
   recordRequests,
   windowOf,
 } from './books.ts'
-import { expectHold, recordOf, request, soon, startEngine } from './engines.ts'
+import { attempt, expectHold, recordOf, request, soon, startEngine, tally } from './engines.ts'
 
 let database: TestDatabase
 let organization: OrganizationId
@@ -41,6 +42,21 @@ test('while Postgres is away leases go on, but not for longer than thirty second
   await socket.mend()
   await expect.poll(async () => (await engine.hold([budget], nanoUsd(10n))).kind, soon).toBe('held')
   await socket.close()
+})
+
+test('a crowd waits for a database that is slow, as long as it answers', async () => {
+  const slow = await startTestDatabase()
+  const company = await addOrganization(slow.pool)
+  const budget = await addBudget(slow.pool, company, 1_000_000n)
+  const { engine } = await startEngine(slow.connection, { times: { answerWithin: 500 } })
+  // Each batch of the crowd takes most of the time in which an answer is expected, and there are four of them.
+  await slow.pool.query(`
+    CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.3); RETURN NULL; END';
+    CREATE TRIGGER dawdle AFTER UPDATE ON budget_window FOR EACH STATEMENT EXECUTE FUNCTION dawdle()`)
+  const crowd = await Promise.all(Array.from({ length: 1_000 }, () => engine.hold([budget], nanoUsd(1_000n))))
+  expect(crowd.filter(({ kind }) => kind !== 'held')).toEqual([])
+  for (const decision of crowd) engine.giveBack(expectHold(decision))
+  await slow.close()
 })
 
 test.each([3_600_000, -3_600_000])(
@@ -178,6 +194,100 @@ test('replies that are lost under load neither lose money nor make any', async (
     overage_nano: 0n,
   })
   await auditWindows(database.pool)
+})
+
+test('an amount that no column holds is more than a budget has, and no outage for anybody else', async () => {
+  const { engine } = await startEngine(database.connection)
+  const [first, second] = [await budgetOf(1_000n), await budgetOf(1_000n)]
+  for (const amount of [mostLimit + 1n, 2n ** 63n, 2n ** 90n]) {
+    const [beyond, within] = await Promise.all([
+      engine.hold([first], nanoUsd(amount)),
+      engine.hold([second], nanoUsd(10n)),
+    ])
+    expect(beyond).toEqual({ kind: 'exhausted', budget: first, remaining: 1_000n })
+    engine.giveBack(expectHold(within))
+  }
+  expect(engine.hold([first], nanoUsd(2n ** 90n))).toMatchObject({ kind: 'exhausted', remaining: 1_000n })
+  expect(await attempt(engine, [first], 1_000n)).toBe('held')
+})
+
+describe('what Postgres refuses over its data', () => {
+  let broken: TestDatabase
+  let company: OrganizationId
+  beforeAll(async () => {
+    broken = await startTestDatabase()
+    company = await addOrganization(broken.pool)
+    // An amount of 13 can't be leased, and none of 17 comes back.
+    await broken.pool.query(`
+      CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF TG_OP = 'INSERT' AND NEW.granted_nano = 13 OR TG_OP = 'UPDATE' AND OLD.granted_nano = 17 THEN
+          RAISE EXCEPTION 'out of range' USING ERRCODE = '22003';
+        END IF;
+        RETURN NEW;
+      END $$;
+      CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON lease FOR EACH ROW EXECUTE FUNCTION refuse()`)
+  })
+  afterAll(() => broken.close())
+  const budgetsOf = (limit: bigint, count: number) =>
+    Promise.all(Array.from({ length: count }, () => addBudget(broken.pool, company, limit)))
+
+  test('of a crowd’s holds is refused to the one that it is of; the others are granted', async () => {
+    const log = recordLog()
+    const { engine } = await startEngine(broken.connection, { log })
+    const crowd = await budgetsOf(10n, 20)
+    const [unlucky] = await budgetsOf(13n, 1)
+    const decisions = await Promise.all(
+      [...crowd, unlucky ?? never()].map((budget) =>
+        engine.hold([budget], nanoUsd(budget === unlucky ? 13n : 10n)),
+      ),
+    )
+    expect(tally(decisions)).toEqual({ held: 20, unavailable: 1 })
+    expect(decisions.at(-1)).toEqual({ kind: 'unavailable' })
+    expect(log.events).toMatchObject([
+      { event: 'budget.change_refused', fields: { state: 'need', errorCode: '22003' } },
+    ])
+    // It is no outage.
+    const [next] = await budgetsOf(10n, 1)
+    expect(await attempt(engine, [next ?? never()], 10n)).toBe('held')
+  })
+
+  test('of what goes back stays leased, and all else goes back', async () => {
+    const log = recordLog()
+    const { engine, close } = await startEngine(broken.connection, { log })
+    const budgets = await budgetsOf(17n, 12)
+    for (const [index, budget] of budgets.entries())
+      expect(await attempt(engine, [budget], index === 5 ? 17n : 16n)).toBe('held')
+    await close()
+    expect(log.events).toMatchObject([
+      { event: 'budget.change_refused', fields: { state: 'return', errorCode: '22003' } },
+      { event: 'budget.epoch_left_open' },
+    ])
+    const leased = await Promise.all(
+      budgets.map(async (budget) => (await windowOf(broken.pool, budget)).leased_nano),
+    )
+    expect(leased).toEqual(budgets.map((_, index) => (index === 5 ? 17n : 0n)))
+  })
+})
+
+test('a process that closes gives back thousands of leases in time', async () => {
+  const { engine, close } = await startEngine(database.connection)
+  const { rows } = await database.pool.query<{ id: BudgetId }>(
+    `INSERT INTO budget (id, organization_id, scope_kind, scope_id, period, limit_nano, status, thresholds, revision, created_at, updated_at)
+     SELECT id, $1, 'key', id::text, 'total', 1000, 'active', '{}', 1, now(), now() FROM (SELECT gen_random_uuid() AS id FROM generate_series(1, 2000)) AS new
+     RETURNING id`,
+    [organization],
+  )
+  const decisions = await Promise.all(rows.map(({ id }) => engine.hold([id], nanoUsd(10n))))
+  for (const decision of decisions) engine.giveBack(expectHold(decision))
+  const { statements } = engine
+  await close()
+  // So many at once that what others need meanwhile would not have waited for all of them.
+  expect(engine.statements - statements).toBe(Math.ceil(rows.length / 256))
+  const left = await database.pool.query(
+    `SELECT FROM budget_window WHERE budget_id = ANY($1) AND leased_nano + unsettled_nano > 0`,
+    [rows.map(({ id }) => id)],
+  )
+  expect(left.rows).toHaveLength(0)
 })
 
 function never(): never {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { SteppingClock } from '../support/stepping-clock.ts'
 import { addBudget, addOrganization, auditWindows, recordRequests, windowOf } from './books.ts'
-import { expectHold, recordOf, request, soon, startEngine, tally } from './engines.ts'
+import { attempt, expectHold, recordOf, request, soon, startEngine, tally } from './engines.ts'
 
 let database: TestDatabase
 let organization: OrganizationId
@@ -78,6 +78,18 @@ test('with nothing in flight, any request whose bound fits is admitted, whicheve
     await recordRequests(database.pool, [outcome])
   }
   expect(5_000n - spent).toBeLessThan(100n)
+})
+
+test('what is spent and not yet written is not in flight: a request that no longer fits is told what is left', async () => {
+  const { engine } = await startEngine(database.connection)
+  const budget = await budgetOf(1_000n)
+  engine.settle(expectHold(await engine.hold([budget], nanoUsd(400n))), nanoUsd(100n))
+  expect(await engine.hold([budget], nanoUsd(1_000n))).toEqual({
+    kind: 'exhausted',
+    budget,
+    remaining: 900n,
+  })
+  expect(await attempt(engine, [budget], 900n)).toBe('held')
 })
 
 test('what another process does not need is recalled, and a hold waits for it', async () => {

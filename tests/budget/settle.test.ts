@@ -1,6 +1,6 @@
 import { type BudgetId, type LeaseId, nanoUsd, type OrganizationId } from '@latchkey/shared'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { changeBudget } from '../../gateway/src/budget/change-budget.ts'
+import { changeBudget, mostLimit } from '../../gateway/src/budget/change-budget.ts'
 import { beginEpoch, endEpoch } from '../../gateway/src/budget/epoch.ts'
 import { releaseLeases } from '../../gateway/src/budget/release.ts'
 import { splitCost } from '../../gateway/src/budget/settle.ts'
@@ -202,4 +202,14 @@ test('the crossing of a soft threshold is noted once, when it happens', async ()
   expect(await crossed()).toEqual([5, 20])
   await changeBudget(database.pool, { budget: it.budget, limit: { to: nanoUsd(60n) }, at: new Date(0) })
   expect(await crossed()).toEqual([5, 20, 60])
+})
+
+// The last one: the sums of its window are not those of its records.
+test('costs out of all measure are overage up to the highest limit, and fail no batch', async () => {
+  const it = await leased()
+  const claims = Array.from({ length: 12 }, () => it.request(10n, 2n ** 80n))
+  const records = claims.map((claim) => ({ ...claim, cost: mostLimit }))
+  await recordRequests(database.pool, records.slice(0, 10))
+  await recordRequests(database.pool, records.slice(10))
+  expect(await it.figures()).toMatchObject(figures(50n, 0n, 0n, mostLimit))
 })

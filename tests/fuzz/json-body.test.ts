@@ -5,8 +5,8 @@ import { parseJsonBody } from '../../gateway/src/proxy/json-body.ts'
 import { spelledJson, spelledObject } from './spelled-json.ts'
 
 const runs = { numRuns: 2000 }
-const read = ['model', 'models', 'stream', 'stream_options', 'prompt', 'tools']
-const others = ['messages', 'n', 'temperature', 'model_', 'mode', '']
+const read = ['model', 'models', 'stream', 'stream_options', 'prompt', 'tools', 'messages', 'n', 'max_tokens']
+const others = ['metadata', 'top_p', 'temperature', 'model_', 'mode', '']
 const name = fc.oneof(fc.constantFrom(...read), fc.constantFrom(...others))
 const value = fc.constantFrom('null', '1', '"gpt"', '[]', '{}', '{"model":"x","model":"y"}')
 const object = fc
@@ -38,6 +38,11 @@ test('a field that a provider which ignores case would read is refused', () => {
     'Tools',
     'Prompt',
     'stream_Options',
+    'N',
+    'Max_Completion_Tokens',
+    'service_tıer',
+    'bac\u212Aground',
+    'INPUT',
   ]
   fc.assert(
     fc.property(
@@ -73,6 +78,55 @@ test('a repeated field of stream_options or of a tool is refused, in whatever sp
       },
     ),
   )
+})
+
+const mebibyte = 2 ** 20
+const filled = (head: string, unit: string, tail: string) =>
+  `${head}${unit.repeat((31 * mebibyte) / unit.length).replace(/,$/, '')}${tail}`
+
+test.each([
+  ['tiny values', () => filled('{"model":"m","tools":[', '0,', ']}')],
+  ['empty objects', () => filled('{"model":"m","input":[', '{},', ']}')],
+  ['members, one of them escaped', () => filled('{"\\u0061":1,', '"model":0,', '"b":0}')],
+  ['members of small objects', () => filled('{"tools":[', '{"a":0,"b":0},', ']}')],
+  ['levels', () => `{"a":${'['.repeat(16 * mebibyte)}${']'.repeat(16 * mebibyte)}}`],
+])('a body of 31 MB of %s is refused before anything is built of it', (_what, body) => {
+  const bytes = Buffer.from(body())
+  const before = process.memoryUsage().heapUsed
+  expect(parseJsonBody(bytes, neverAsked)).toMatchObject({
+    kind: 'refused',
+    code: 'invalid_request',
+    details: { max_values: 500_000, max_depth: 1_000 },
+  })
+  expect(process.memoryUsage().heapUsed - before).toBeLessThan(64 * mebibyte)
+})
+
+function neverAsked(): boolean {
+  throw new Error('memory was asked for')
+}
+
+test.each([
+  ['all tokens that a provider embeds at once', JSON.stringify({ input: tokens(2048, 146) })],
+  ['a list nested 999 deep', `{"a":${'['.repeat(999)}${']'.repeat(999)}}`],
+  ['31 MB in one text', `{"input":"${'\\"\\\\'.repeat(8 * mebibyte)}"}`],
+])('a body of %s is read', (_what, text) => {
+  expect(parseJsonBody(Buffer.from(text))).toMatchObject({ kind: 'json', fields: JSON.parse(text) })
+})
+
+function tokens(inputs: number, each: number): readonly (readonly number[])[] {
+  return Array.from({ length: inputs }, () => Array.from({ length: each }, (_, index) => 1000 + index))
+}
+
+test('memory is asked for values that take more of it than their text', () => {
+  const asked: number[] = []
+  const claim = (bytes: number) => asked.push(bytes) > 0 && bytes < 100_000
+  const many = Buffer.from(`{"a":[${'{},'.repeat(100_000)}0]}`)
+  expect(parseJsonBody(many, claim)).toMatchObject({ kind: 'refused', code: 'overloaded' })
+  expect(parseJsonBody(Buffer.from('{"a":[{},{}]}'), claim).kind).toBe('json')
+  expect(parseJsonBody(Buffer.from(`{"a":"${'x'.repeat(1000)}"}`), claim).kind).toBe('json')
+  expect(asked[0]).toBeGreaterThan(10 * mebibyte)
+  expect(asked[1]).toBeLessThan(1000)
+  expect(asked).toHaveLength(2)
 })
 
 test('bytes that are not UTF-8 are no JSON', () => {

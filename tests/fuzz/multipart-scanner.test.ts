@@ -12,21 +12,17 @@ interface Scan {
   readonly beforeClosing: Buffer
   readonly model: string | null
   readonly malformed: boolean
+  readonly fields: Readonly<Record<string, string>>
+  readonly fieldBytes: number
 }
 
 function scan(chunks: readonly Buffer[]): Scan {
   const scanner = new MultipartScanner(boundary)
-  const passed: Buffer[] = []
-  const closing: Buffer[] = []
-  for (const chunk of chunks) {
-    const scanned = scanner.push(chunk)
-    passed.push(scanned.pass)
-    if (scanned.closing !== null) closing.push(scanned.closing)
-  }
+  const passed = chunks.map((chunk) => scanner.push(chunk))
   const beforeClosing = Buffer.concat(passed)
-  const rest = scanner.end()
-  const out = Buffer.concat([beforeClosing, ...(closing.length > 0 ? closing : [rest])])
-  return { out, beforeClosing, model: scanner.model, malformed: scanner.malformed }
+  const out = Buffer.concat([beforeClosing, scanner.end()])
+  const { model, malformed, fields, fieldBytes } = scanner
+  return { out, beforeClosing, model, malformed, fields, fieldBytes }
 }
 
 const content = fc.oneof(
@@ -37,7 +33,9 @@ const content = fc.oneof(
     })
     .map((parts) => parts.join('')),
 )
-const part = fc.tuple(fc.constantFrom('prompt', 'file', 'image[]', 'n'), content, fc.boolean())
+/** Names that a form may repeat, as a text or as a file, and names that it may not. */
+const part = fc.tuple(fc.constantFrom('file', 'image[]', 'user', 'language'), content, fc.boolean())
+const singlePart = fc.tuple(fc.constantFrom('prompt', 'n', 'size', 'quality'), content, fc.constant(false))
 
 function written(name: string, value: string, file = false): string {
   const more = file ? '; filename="a;b.png"\r\nContent-Type: image/png' : ''
@@ -45,23 +43,41 @@ function written(name: string, value: string, file = false): string {
 }
 
 const form = fc
-  .tuple(fc.array(part, { maxLength: 4 }), fc.option(fc.constantFrom('gpt-4o', 'ü', '')), fc.nat(4))
-  .map(([parts, model, place]) => {
-    const texts = parts.map(([name, value, file]) => written(name, value, file))
-    if (model !== null) texts.splice(place, 0, written('model', Buffer.from(model).toString('latin1')))
-    return { text: `${texts.join('')}--${boundary}--\r\n`, model, parts: texts.length }
+  .tuple(
+    fc.array(part, { maxLength: 4 }),
+    fc.uniqueArray(singlePart, { selector: ([name]) => name, maxLength: 3 }),
+    fc.option(fc.constantFrom('gpt-4o', 'ü', '')),
+    fc.nat(4),
+  )
+  .map(([parts, singles, model, place]) => {
+    const all: [name: string, value: string, file: boolean][] = [...singles, ...parts]
+    if (model !== null) all.splice(place, 0, ['model', Buffer.from(model).toString('latin1'), false])
+    const texts = all.map(([name, value, file]) => written(name, value, file))
+    const fields = all.flatMap(([name, value, file]) => (file ? [] : [[name, decoded(value)] as const]))
+    const bytes = all.reduce((sum, [, value, file]) => sum + (file ? 0 : value.length), 0)
+    return {
+      text: `${texts.join('')}--${boundary}--\r\n`,
+      ...{ model, bytes },
+      fields: Object.fromEntries(fields),
+      parts: texts.length,
+    }
   })
   .filter(({ text, parts }) => parts > 0 && text.split(`--${boundary}`).length === parts + 2)
 
+function decoded(value: string): string {
+  return Buffer.from(value, 'latin1').toString('utf8')
+}
+
 describe('a form as clients write it', () => {
-  test('is well formed, its model is found, and every byte goes on in order, however it is cut', () => {
+  test('is well formed, its text fields are found, and every byte goes on in order, however it is cut', () => {
     fc.assert(
-      fc.property(form, cuts, ({ text, model }, places) => {
+      fc.property(form, cuts, ({ text, model, fields, bytes: fieldBytes }, places) => {
         const bytes = Buffer.from(text, 'latin1')
         const result = scan(cutAt(bytes, places))
         expect(result.out.equals(bytes)).toBe(true)
         expect(result.malformed).toBe(false)
-        expect(result.model).toBe(model)
+        expect(result).toMatchObject({ model, fieldBytes })
+        expect(result.fields).toEqual(fields)
       }),
       runs,
     )
@@ -167,6 +183,7 @@ describe('whatever the bytes are', () => {
         expect(inPieces.malformed).toBe(whole.malformed)
         expect(inPieces.out.equals(bytes)).toBe(true)
         if (!whole.malformed) expect(inPieces.model).toBe(whole.model)
+        expect(inPieces.fields).toEqual(whole.fields)
       }),
       runs,
     )
@@ -179,11 +196,38 @@ test.each([
   ['a form inside a part', written('a', '').replace('\r\n\r\n', '\r\nContent-Type: multipart/mixed\r\n\r\n')],
   ['a model that is a file', written('model', 'gpt', true)],
   ['two models', written('model', 'gpt') + written('model', 'gpt')],
+  ['two counts of images', written('n', '1') + written('n', '10')],
+  ['a count of images as a list', written('n[]', '10')],
+  ['a count of images in capitals', written('N', '10')],
+  ['a count of images that is a file', written('n', '10', true)],
+  ['a list of models', written('model', 'gpt') + written('models', 'x')],
+  ['lists of models', written('model', 'gpt') + written('models[]', 'x')],
+  ['a model of more than 1 KiB', written('model', 'x'.repeat(1025))],
+  [
+    'more fields than any API asks for',
+    Array.from({ length: 20 }, (_, i) => written(`a${i}`, 'x'.repeat(4000))).join(''),
+  ],
+  ['a great many names', Array.from({ length: 20_000 }, () => written('abcd', '')).join('')],
+  [
+    'a kilobyte of line ends behind its end',
+    `${written('model', 'gpt')}--${boundary}--${'\r\n'.repeat(600)}`,
+  ],
   ['no closing boundary', written('model', 'gpt')],
 ])('%s makes a form malformed', (_what, text) => {
   const closed = text.includes(`--${boundary}--`) || text === written('model', 'gpt')
   const bytes = Buffer.from(closed ? text : `${text}--${boundary}--`)
-  expect(scan([bytes])).toMatchObject({ malformed: true, out: bytes })
+  expect(scan([bytes])).toMatchObject({ malformed: true, out: bytes, fields: {} })
+})
+
+test('of a long text only its size is kept', () => {
+  const [short, long] = ['x'.repeat(4096), 'y'.repeat(100_000)]
+  const text = `${written('model', 'gpt')}${written('user', short)}${written('prompt', long)}--${boundary}--`
+  const pieces = cutAt(Buffer.from(text), [100, 5000, 20_000, 60_000])
+  expect(scan(pieces)).toMatchObject({
+    malformed: false,
+    fields: { model: 'gpt', user: short, prompt: '' },
+    fieldBytes: 3 + short.length + long.length,
+  })
 })
 
 test('headers without an end are not gathered in memory', () => {

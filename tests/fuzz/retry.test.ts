@@ -20,6 +20,8 @@ function candidates(count: number): readonly Candidate[] {
   return Array.from({ length: count }, (_, index) => ({
     providerKey: providerKey(String(index)),
     provider: openai,
+    budgets: [],
+    shownBudgets: [],
   }))
 }
 

@@ -2,12 +2,14 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { openai } from '../../gateway/src/providers/openai/openai.ts'
 import { createMeter } from '../../gateway/src/proxy/meter.ts'
+import { StreamTail } from '../../gateway/src/proxy/stream-tail.ts'
 import { UsageEventCutter } from '../../gateway/src/proxy/usage-event-cutter.ts'
+import { memoryInUse } from '../support/memory.ts'
 import { cutAt, cuts } from './chunks.ts'
 
 const runs = { numRuns: 1500 }
 const tokens = fc.nat(1_000_000)
-const lineEnd = fc.constantFrom('\n', '\r\n')
+const lineEnd = fc.constantFrom('\n', '\r\n', '\r')
 const usage = tokens.map((count) => ({ prompt_tokens: count, completion_tokens: 7, total_tokens: count + 7 }))
 
 /** An event and what a stream without it in our request would hold: whether it is there for our usage alone. */
@@ -117,12 +119,20 @@ test('the usage at the end of a long stream is found, whatever the size of the l
 })
 
 test('the usage of a JSON answer of any size is what JSON.parse finds', () => {
-  const answer = fc.record({
-    object: fc.string(),
-    data: fc.nat(90_000).map((size) => ['usage', '}'.repeat(size)]),
-    usage: fc.option(usage),
-    model: fc.string({ unit: 'grapheme' }),
-  })
+  const long = fc.nat(90_000).map((size) => '}'.repeat(size))
+  const answer = fc.record(
+    {
+      object: fc.string(),
+      created: fc.nat(),
+      data: long.map((text) => ['usage', text]),
+      output: long.map((text) => [{ type: 'file_search_call', text }]),
+      tools: fc.constant([{ type: 'code_interpreter' }]),
+      service_tier: fc.constant('flex'),
+      usage: fc.option(usage),
+      model: fc.string({ unit: 'grapheme' }),
+    },
+    { requiredKeys: ['usage'] },
+  )
   fc.assert(
     fc.property(answer, fc.boolean(), cuts, (value, indented, places) => {
       const bytes = Buffer.from(JSON.stringify(value, null, indented ? 2 : undefined))
@@ -142,6 +152,63 @@ test('bytes that are no event stream and no JSON neither throw nor tell usage', 
   )
 })
 
+const mebibytes = 4
+const hostile: readonly (readonly [string, string, number])[] = [
+  ['carriage returns', '\r', 65_536],
+  ['line feeds', '\n', 65_536],
+  ['both', '\r\n', 65_536],
+  ['events that begin like one with usage', 'data: {"choices":[],"usage":{\r\r', 65_536],
+  ['events with usage, each of them', 'data: {"choices":[],"usage":{}}\n\n', 65_536],
+  ['tiny events that are no JSON', 'data:{\r\r', 65_536],
+  ['very many events at once', 'data: {"choices":[],"usage":{}}\n\n', 4 * 2 ** 20],
+  ['lines of data without an end', 'data:{"usage":{\r', 65_536],
+  ['the name alone', '"usage"', 65_536],
+  ['brackets', '[{"usage":{},"a":', 65_536],
+  ['one byte at a time of one event', 'x', 1],
+  ['one byte at a time of many', 'data: {"choices":[],"usage":{}}\r\n\r\n', 1],
+]
+
+test.each(hostile)(
+  'a hostile stream costs time by its bytes, and no more than that: %s',
+  (_title, text, size) => {
+    const bytes = Buffer.alloc(size === 1 ? 2 ** 20 : mebibytes * 2 ** 20, text)
+    const cutter = new UsageEventCutter()
+    const reader = createMeter(openai, 'text/event-stream', false)
+    const began = performance.now()
+    for (let at = 0; at < bytes.length; at += size) {
+      const chunk = bytes.subarray(at, at + size)
+      cutter.push(chunk)
+      reader?.push(chunk)
+    }
+    cutter.end()
+    reader?.read()
+    expect(performance.now() - began).toBeLessThan(3_000)
+  },
+)
+
+test('an event that nobody would wait for is not kept, and usage behind it is found', () => {
+  const tail = new StreamTail()
+  for (let count = 0; count < 20; count++) tail.push(Buffer.alloc(2 ** 20, 'x'))
+  tail.push(Buffer.from(`\n\n${written('{"usage":{"prompt_tokens":3}}', '\n')}`))
+  expect([...tail.usageEvents()]).toEqual([{ usage: { prompt_tokens: 3 } }])
+})
+
+test('an answer in chunks of one byte is kept in little more memory than its bytes', () => {
+  const size = 60_000
+  const kept = (keep: (chunk: Buffer) => void) => {
+    const before = memoryInUse()
+    // As undici gives them: each a view of what one read brought.
+    for (let at = 0; at < size; at++) keep(Buffer.from(new ArrayBuffer(64)).subarray(0, 1))
+    return memoryInUse() - before
+  }
+  const keepers = [
+    createMeter(openai, 'application/json', false),
+    createMeter(openai, 'text/event-stream', false),
+    new UsageEventCutter(),
+  ]
+  for (const keeper of keepers) expect(kept((chunk) => void keeper?.push(chunk))).toBeLessThan(60 * size)
+})
+
 function meter(mediaType: string, chunks: readonly Buffer[]) {
   const reader = createMeter(openai, mediaType, false)
   for (const chunk of chunks) reader?.push(chunk)
@@ -150,8 +217,8 @@ function meter(mediaType: string, chunks: readonly Buffer[]) {
 
 /** As a reader of the whole text does it: event by event, the newest one that tells usage. */
 function newestUsage(stream: string) {
-  const readings = stream.split(/(?<=\n\n|\r\n\r\n)/).map((event) => {
-    const data = event.split(/\r?\n/).filter((line) => line.startsWith('data:'))
+  const readings = stream.split(/\r\n\r\n|\n\n|\r\r/).map((event) => {
+    const data = event.split(/\r\n|\n|\r/).filter((line) => line.startsWith('data:'))
     try {
       return openai.read(JSON.parse(data.map((line) => line.slice(5)).join('\n')))
     } catch {
@@ -161,7 +228,12 @@ function newestUsage(stream: string) {
   return readings.findLast((reading) => reading !== null) ?? null
 }
 
+/** A carriage return that comes last may be half of a line end, unless the line before it ended so. */
 function wholeEvents(latin1: string): number {
-  const ends = [...latin1.matchAll(/\n\n|\r\n\r\n/g)].map((match) => match.index + match[0].length)
-  return ends.at(-1) ?? 0
+  const ends = [...latin1.matchAll(/(?:\r\n|\n|\r(?=[^\n])|\r(?=\r))(?:\r\n|\n|\r(?!\n))/g)]
+  return (
+    ends
+      .map((match) => match.index + match[0].length)
+      .findLast((end) => end < latin1.length || !latin1.endsWith('\n\r')) ?? 0
+  )
 }

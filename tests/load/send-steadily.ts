@@ -6,8 +6,8 @@ export interface SteadyLoad {
   readonly perSecond: number
   /** The key of the next request. */
   readonly key: () => string
-  /** When no more are sent: a moment (monotonic milliseconds), or once this is so. */
-  readonly until: number | (() => boolean)
+  /** When no more are sent, in monotonic milliseconds. */
+  readonly until: number
   /** Hears of each answer's time, in milliseconds, counted from when its request was due. */
   readonly took?: (milliseconds: number) => void
 }
@@ -27,7 +27,6 @@ export async function sendSteadily(
   const statuses = new Map<number, number>()
   const open = new Set<Promise<void>>()
   const begun = performance.now()
-  const over = () => (typeof load.until === 'number' ? performance.now() >= load.until : load.until())
 
   const send = async (due: number) => {
     const headers = { authorization: `Bearer ${load.key()}`, 'content-type': 'application/json' }
@@ -36,7 +35,7 @@ export async function sendSteadily(
     load.took?.(performance.now() - due)
     statuses.set(answer.statusCode, (statuses.get(answer.statusCode) ?? 0) + 1)
   }
-  for (let sent = 0; !over(); ) {
+  for (let sent = 0; performance.now() < load.until; ) {
     const owed = 1 + Math.floor(((performance.now() - begun) * load.perSecond) / 1000)
     for (; sent < owed; sent++) {
       const sending: Promise<void> = send(begun + (sent * 1000) / load.perSecond).finally(() =>

@@ -133,8 +133,32 @@ test.each([
   expect(record).toMatchObject({ truncated: true, usageMissing: true })
 })
 
+test('a stream that breaks behind an event whose end came in two pieces gets an error event', async () => {
+  const upstream = await startFakeUpstream(async ({ response, socket }) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' }).write(delta.slice(0, -1))
+    await read
+    response.write('\n', () => socket.resetAndDestroy())
+  })
+  const key = await gateway.keyFor(upstream)
+  const { socket, until, ended } = connectTo(gateway.url)
+  const body = '{"stream":true,"stream_options":{"include_usage":true}}'
+  const headers = { authorization: `Bearer ${key.token}`, 'content-type': 'application/json' }
+  socket.write(head('POST', chat, { ...headers, 'content-length': body.length }) + body)
+  const read = until('Hel')
+  expect((await ended).toString()).toContain('data: {"error":')
+})
+
 test.each([
   ['bytes that are no HTTP', 'SSH-2.0-OpenSSH_9.9\r\n'],
+  [
+    'a 100 that nobody asked for',
+    'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok',
+  ],
+  ['a transfer coding', 'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n'],
+  [
+    'a transfer coding in a line of its own',
+    'HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n',
+  ],
   ['two lengths that differ', 'HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab'],
   [
     'a length and chunks',

@@ -63,6 +63,28 @@ test.each([
   },
 )
 
+test('a stream of a response that ends soon after its client left is recorded with exact usage', async () => {
+  const gone = Promise.withResolvers<void>()
+  const created = event({ type: 'response.created', response: { usage: null } }, 'response.created')
+  const completed = { model: 'm-1', usage: { input_tokens: 7, output_tokens: 9 } }
+  const end = event({ type: 'response.completed', response: completed }, 'response.completed')
+  const upstream = await startFakeUpstream(stream(gone.promise, [created, end]))
+  const key = await gateway.keyFor(upstream)
+  const connection = post(key, '/v1/responses', '{"stream":true}')
+  await connection.until('Hel')
+  await leave(connection)
+  gone.resolve()
+  const [record] = await gateway.records(key)
+  expect(record).toMatchObject({
+    status: 200,
+    disconnected: true,
+    usageMissing: false,
+    responseModel: 'm-1',
+    inputTokens: 7,
+    outputTokens: 9,
+  })
+})
+
 test('an answer that comes after its client left is recorded with exact usage', async () => {
   const gone = Promise.withResolvers<void>()
   const upstream = await startFakeUpstream(async ({ response }) => {

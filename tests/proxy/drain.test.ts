@@ -38,6 +38,12 @@ test('a running stream finishes and is recorded; what comes meanwhile is refused
   await draining
   const late = await ask(gateway.url, '/v1/models', { key })
   expect([late.status, codeOf(late), late.headers['retry-after']]).toEqual([503, 'draining', '1'])
+  const kept = connectTo(gateway.url)
+  kept.socket.write(head('GET', '/v1/models', { authorization: `Bearer ${key.token}` }))
+  // It is told to go elsewhere, and its connection is closed behind the answer.
+  const refused = (await kept.ended).toString()
+  expect(refused).toMatch(/^HTTP\/1.1 503 /)
+  expect(refused).toContain('\r\nconnection: close\r\n')
   expect((await ask(gateway.url, '/readyz')).status).toBe(503)
   expect((await ask(gateway.url, '/livez')).status).toBe(200)
   expect(upstream.requests).toHaveLength(1)

@@ -23,6 +23,33 @@ test.each(['application/json', 'audio/mpeg'])(
   },
 )
 
+test.each(['100-continue, x', 'x="a, b", 100-Continue ', ',100-continue,'])(
+  'what a client expects beside that (%s) is ignored',
+  async (expect100) => {
+    const upstream = await startFakeUpstream(answerJson({ fine: true }))
+    const authorization = `Bearer ${(await gateway.keyFor(upstream)).token}`
+    const { socket, until } = connectTo(gateway.url)
+    const headers = { authorization, 'content-type': 'application/json', 'content-length': 2 }
+    socket.write(head('POST', '/v1/files', { ...headers, expect: expect100 }))
+    expect(await until('\r\n\r\n')).toBe('HTTP/1.1 100 Continue\r\n\r\n')
+    socket.write('{}')
+    expect(await until('{"fine":true}')).toContain('HTTP/1.1 200 OK')
+  },
+)
+
+test('an HTTP/1.0 client gets no interim answer, which it would take for the answer', async () => {
+  const upstream = await startFakeUpstream(answerJson({ fine: true }))
+  const authorization = `Bearer ${(await gateway.keyFor(upstream)).token}`
+  const { socket, until } = connectTo(gateway.url)
+  const request = head('POST', '/v1/files', {
+    authorization,
+    'content-type': 'application/json',
+    ...expecting,
+  })
+  socket.write(`${request.replace('HTTP/1.1', 'HTTP/1.0')}{}`)
+  expect(await until('{"fine":true}')).toMatch(/^HTTP\/1.1 200 /)
+})
+
 test('a client that is refused is never told to send its body', async () => {
   const upstream = await startFakeUpstream(answerJson({}))
   const provider = { baseUrl: upstream.baseUrl }

@@ -55,6 +55,15 @@ test.each([
   expect(await until('not_found')).toContain('HTTP/1.1 404 ')
 })
 
+test('every byte of a short answer arrives as it is', async () => {
+  const bytes = Buffer.from(Array.from({ length: 256 }, (_, index) => index))
+  const upstream = await startFakeUpstream(({ response }) =>
+    response.writeHead(200, { 'content-length': bytes.length }).end(bytes),
+  )
+  const answer = await ask(gateway.url, '/v1/files/f/content', { key: await gateway.keyFor(upstream) })
+  expect(answer.body.equals(bytes)).toBe(true)
+})
+
 test.each(['POST', 'PUT', 'PATCH', 'DELETE', 'QUERY', 'PROPFIND', 'OPTIONS'])(
   '%s reaches the provider, with and without a body',
   async (method) => {
@@ -122,6 +131,7 @@ test.each([
   ['a host that is none', 'GET /v1/models HTTP/1.1\r\nhost: a b\r\n\r\n'],
   ['no host', 'GET /v1/models HTTP/1.1\r\n\r\n'],
   ['no host, in HTTP/1.0', 'GET /v1/models HTTP/1.0\r\n\r\n'],
+  ['two hosts', 'GET /v1/models HTTP/1.1\r\nhost: g\r\nHost: g\r\n\r\n'],
   ['two lengths', 'POST /v1/x HTTP/1.1\r\nhost: g\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n'],
   ['no HTTP at all', '\x16\x03\x01 hello\r\n\r\n'],
 ])('a request with %s is a 400 in the shape of all errors', async (_title, bytes) => {
@@ -158,6 +168,35 @@ test('early hints pass, each link of them, before the answer', async () => {
     [103, '</a.css>; rel=preload, </b.js>; rel=preload'],
     [102, ''],
   ])
+})
+
+const processing = 'HTTP/1.1 102 Processing\r\n\r\n'
+const ok = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok'
+
+test('of very many 1xx answers eight pass', async () => {
+  const upstream = await startFakeUpstream(answerBytes(processing.repeat(100) + ok))
+  let passed = 0
+  const answer = await ask(gateway.url, '/v1/files', {
+    key: await gateway.keyFor(upstream),
+    onInformation: () => passed++,
+  })
+  expect([answer.status, answer.body.toString(), passed]).toEqual([200, 'ok', 8])
+})
+
+test('a provider that sends more than a hundred 1xx answers is a broken one', async () => {
+  const upstream = await startFakeUpstream(answerBytes(processing.repeat(101) + ok))
+  const answer = await ask(gateway.url, '/v1/files', { key: await gateway.keyFor(upstream) })
+  expect([answer.status, codeOf(answer)]).toEqual([502, 'upstream_unreachable'])
+})
+
+test('an HTTP/1.0 client gets no 1xx answer, which it would take for the answer itself', async () => {
+  const hints = 'HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n'
+  const upstream = await startFakeUpstream(answerBytes(processing + hints + ok))
+  const key = await gateway.keyFor(upstream)
+  const { socket, until } = connectTo(gateway.url)
+  const request = head('GET', '/v1/files', { authorization: `Bearer ${key.token}` })
+  socket.write(request.replace('HTTP/1.1', 'HTTP/1.0'))
+  expect(await until('ok')).toMatch(/^HTTP\/1.1 200 /)
 })
 
 test('early hints that no parser would take are left out, and the answer comes', async () => {

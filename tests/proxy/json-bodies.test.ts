@@ -116,6 +116,9 @@ test.each([
     'stream_options.include_usage',
   ],
   ['{"tools":[{"type":"a"},{"type":"image_generation","model":"a","model":"b"}]}', 'tools[1]'],
+  ['{"max_tokens":1,"max_tokens":100000}', 'max_tokens'],
+  ['{"max_output_tokens":1,"messages":[],"max_output\\u005ftokens":9}', 'max_output_tokens'],
+  ['{"n":1,"N":100}', 'N'],
 ])('a field that is read and stands twice is a 400 that names it: %s', async (body, param) => {
   const upstream = await startFakeUpstream(answerJson({}))
   const key = await gateway.keyFor(upstream)
@@ -136,6 +139,43 @@ test.each(['{', ' ', '[]', '"text"', 'null', '{"a":1}}', "{'a':1}", '\ufeff{}', 
     expect(upstream.requests).toHaveLength(0)
   },
 )
+
+test.each([
+  ['values', `{"model":"m","tools":[${'0,'.repeat(500_000)}0]}`],
+  ['levels', `{"model":"m","a":${'['.repeat(1_000)}${']'.repeat(1_000)}}`],
+])('a body of more %s than a parser should build is a 400 that says how many may be', async (_what, body) => {
+  const upstream = await startFakeUpstream(answerJson({}))
+  const answer = await askJson(gateway.url, chat, body, { key: await gateway.keyFor(upstream) })
+  expect(answer.status).toBe(400)
+  expect(JSON.parse(answer.body.toString())).toMatchObject({
+    error: { code: 'invalid_request', details: { max_values: 500_000, max_depth: 1_000 } },
+  })
+  expect(upstream.requests).toHaveLength(0)
+})
+
+test('what the values of a body take in memory counts, too, and is given back', async () => {
+  const upstream = await startFakeUpstream(answerJson({}))
+  const key = await gateway.keyFor(upstream)
+  const many = await askJson(gateway.url, chat, `{"a":[${'{},'.repeat(20_000)}0]}`, { key })
+  expect([many.status, codeOf(many)]).toEqual([503, 'overloaded'])
+  const few = `{"a":[${'{},'.repeat(5_000)}0]}`
+  for (let round = 0; round < 4; round++)
+    expect((await askJson(gateway.url, chat, few, { key })).status).toBe(200)
+})
+
+test('a body that arrives in chunks of one byte reaches the provider whole', async () => {
+  const upstream = await startFakeUpstream(answerJson({ fine: true }))
+  const key = await gateway.keyFor(upstream)
+  const body = `{"model":"m","input":"${'é'.repeat(20_000)}"}`
+  const { socket, until } = connectTo(gateway.url)
+  const headers = { 'transfer-encoding': 'chunked', 'content-type': 'application/json' }
+  socket.write(head('POST', chat, { authorization: `Bearer ${key.token}`, ...headers }))
+  const bytes = Buffer.from(body)
+  socket.write(Buffer.concat([...bytes].map((byte) => Buffer.from([0x31, 13, 10, byte, 13, 10]))))
+  socket.write('0\r\n\r\n')
+  expect(await until('{"fine":true}')).toMatch(/^HTTP\/1.1 200 /)
+  expect(upstream.requests[0]?.body().equals(bytes)).toBe(true)
+})
 
 test('a body that is larger than allowed is a 413, announced or not, and reaches no provider', async () => {
   const upstream = await startFakeUpstream(answerJson({}))
@@ -190,7 +230,7 @@ test('a key holds no more than its part of the memory for bodies', () => {
 
 test.each([
   ['a list of models that can’t be made a text', '{"toString":0,"valueOf":0}'],
-  ['a list of models that is nested deeply', `${'['.repeat(20_000)}${']'.repeat(20_000)}`],
+  ['a list of models that is nested deeply', `${'['.repeat(990)}${']'.repeat(990)}`],
 ])('%s passes, refused for a limited key, and leaves no memory behind', async (_title, models) => {
   const upstream = await startFakeUpstream(answerJson({}))
   const [free, limited] = [await gateway.keyFor(upstream), await gateway.keyFor(upstream, { models: ['m'] })]

@@ -41,6 +41,7 @@ test('a record tells all that is known of a request, and there is exactly one', 
       id: answer.headers['latchkey-request-id'],
       keyId: key.id,
       keyName: expect.stringMatching(/^key-/),
+      groupId: null,
       providerKeyId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       provider: 'openai-compatible',
       method: 'POST',
@@ -69,12 +70,27 @@ test('a record tells all that is known of a request, and there is exactly one', 
       sessionId: 'session-1',
       properties: { team: 'red', app: expect.stringMatching(/^.{256}$/) },
       startedAt: expect.any(String),
+      costUsd: null,
+      heldUsd: null,
+      estimated: false,
+      priceVersion: null,
     },
   ])
   const [record] = records
   expect(Date.parse(record?.startedAt ?? '')).toBeGreaterThanOrEqual(before)
   expect(record?.timeToFirstByteMs ?? -1).toBeGreaterThan(0)
   expect(record?.durationMs ?? -1).toBeGreaterThanOrEqual(record?.timeToFirstByteMs ?? 0)
+})
+
+test('names in UTF-8 are recorded as they were meant, those in Latin-1 too', async () => {
+  const key = await gateway.keyFor(await startFakeUpstream(answerJson(completion)))
+  const bytes = (text: string) => Buffer.from(text).toString('latin1')
+  const names = { 'latchkey-user-id': bytes('Zoë 漢字 🙂'), 'latchkey-session-id': 'Zoë' }
+  const headers = { 'content-type': 'application/json', ...names }
+  // A body that is a text would make Node's client write the head in UTF-8, too.
+  await ask(gateway.url, chat, { key, headers, body: Buffer.from('{}') })
+  const [record] = await gateway.records(key)
+  expect(record).toMatchObject({ userId: 'Zoë 漢字 🙂', sessionId: 'Zoë' })
 })
 
 test('usage is read from a JSON answer of any size, wherever it stands in it', async () => {

@@ -167,3 +167,23 @@ test('a path that names a provider stays with the provider keys of that provider
   expect(openai.requests).toHaveLength(0)
   expect((await askJson(gateway.url, '/openai/v1/chat/completions', {}, { key })).status).toBe(200)
 })
+
+test('a provider key that no longer opens is passed over, and is no attempt', async () => {
+  const [moved, upstream] = [await startFakeUpstream(fine), await startFakeUpstream(fine)]
+  const key = await gateway.keyFor([moved, upstream])
+  const alone = await gateway.keyFor(moved, { limits: [{ unit: 'requests', per: 'minute', limit: 1 }] })
+  await gateway.vault.changes.transact(async (trx) => {
+    await trx
+      .updateTable('provider_key')
+      .set({ base_url: `${moved.baseUrl}/elsewhere` })
+      .where('base_url', '=', moved.baseUrl)
+      .execute()
+  })
+  expect((await askJson(gateway.url, chat, {}, { key })).status).toBe(200)
+  expect(await gateway.records(key)).toMatchObject([{ status: 200, attempts: 1 }])
+  // Nothing is taken of a rate limit by what was not sent.
+  for (let count = 0; count < 2; count++)
+    expect(codeOf(await askJson(gateway.url, chat, {}, { key: alone }))).toBe('internal_error')
+  expect(await gateway.records(alone, 2)).toMatchObject(Array(2).fill({ status: 500, attempts: 0 }))
+  expect(moved.requests).toHaveLength(0)
+})

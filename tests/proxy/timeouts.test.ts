@@ -103,6 +103,40 @@ test('a provider that only says that it is at work is a 504 after the total time
   expect(upstream.requests).toHaveLength(1)
 })
 
+const models = Array.from({ length: 60_000 }, (_, index) => ({
+  id: `m-${index}`,
+  object: 'model',
+  owner: 'x'.repeat(60),
+}))
+test.each([
+  ['before its provider has ended', '/v1/files/f/content', {}],
+  ['when all is written', '/v1/models', { models: ['m-*'] }],
+])(
+  'an HTTP/1.0 client that stands still %s is cut off and sees no clean end',
+  async (_title, target, policy) => {
+    const patient = await startTestGateway({ LATCHKEY_IDLE_TIMEOUT_MS: '1000' })
+    const upstream = await startFakeUpstream(({ response }) => {
+      response.end(JSON.stringify({ object: 'list', data: models }))
+    })
+    const key = await patient.keyFor(upstream, policy)
+    const { socket, until } = connectTo(patient.url)
+    const closed = new Promise((resolve) => socket.once('close', resolve))
+    let code: unknown = null
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      code = error.code
+    })
+    const request = head('GET', target, { authorization: `Bearer ${key.token}` })
+    socket.write(request.replace('HTTP/1.1', 'HTTP/1.0'))
+    await until('\r\n\r\n')
+    socket.pause()
+    // It ends when nobody is left to be answered, long before its own patience does.
+    await patient.stop()
+    socket.resume()
+    await closed
+    expect(code).toBe('ECONNRESET')
+  },
+)
+
 test('a client that falls silent in the middle of its JSON body is told so and let go', async () => {
   const upstream = await startFakeUpstream(() => undefined)
   const key = await gateway.keyFor(upstream)

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
-import { readAnnouncement } from '../../gateway/src/runtime/announcement.ts'
+import { announcedGateways } from '../../gateway/src/runtime/announced-gateways.ts'
 
 const script = fileURLToPath(new URL('../../gateway/src/cli/latchkey.ts', import.meta.url))
 
@@ -89,8 +89,8 @@ export function startKillableGateway(
     },
     async ready() {
       await gateway.logged('gateway.ready')
-      const announced = readAnnouncement(dataDirectory)
-      if (announced?.pid !== pid) throw new Error('it is ready and has announced nothing')
+      const announced = announcedGateways(dataDirectory).find((each) => each.pid === pid)
+      if (announced === undefined) throw new Error('it is ready and has announced nothing')
       return announced
     },
     async admin(method, path, body) {

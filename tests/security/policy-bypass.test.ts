@@ -273,11 +273,37 @@ describe('a key with a list of endpoints', () => {
       '/v1/chat%2Fcompletions',
       '/v1/chat/completions;a=b',
       '/v1/chat/completions%2F',
+      '/v1/chat/completions%20',
+      '/v1/chat/completions%3Fa=b',
+      '/v1/chat/completions%23',
+      '/v1/chat/completions%E2%80%8B',
+      '/v1/chat%C2%AD/completions',
+      '/v1/chat/completions.json',
+      '/v1/chat/completions.',
+      '/v1/chat/completions+',
+      '/v1/v1/chat/completions',
     ])
-      expect(codeOf(await post(key, target, 'gpt-5'))).toBe('endpoint_not_allowed')
-    for (const target of ['/v1/chat/%63ompletions', '/v1/chat//completions'])
+      expect([target, codeOf(await post(key, target, 'gpt-5'))]).toEqual([target, 'endpoint_not_allowed'])
+    for (const target of ['/v1/chat/%63ompletions', '/v1/chat//completions', '/v1/chat/completions%00'])
       expect(codeOf(await post(key, target, 'gpt-5'))).toBe('not_found')
     expect(upstream.requests).toEqual([])
+  })
+
+  test('can’t use another method to have its model left unread', async () => {
+    const { key, upstream } = await limitedKey({ ...limited, endpoints: ['/v1/*'] })
+    const body = '{"model":"gpt-5"}'
+    for (const method of ['PUT', 'PATCH', 'GET', 'DELETE', 'OPTIONS', 'PROPFIND']) {
+      const headers = { 'content-type': 'application/json' }
+      const answer = await ask(gateway.url, '/v1/chat/completions', { key, method, headers, body })
+      expect([method, codeOf(answer)]).toEqual([method, 'endpoint_not_allowed'])
+    }
+    expect(upstream.requests).toEqual([])
+    for (const [method, target] of [
+      ['GET', '/v1/batches/batch_1'],
+      ['DELETE', '/v1/files/file-1'],
+      ['POST', '/v1/models/gemini:generate'],
+    ] as const)
+      expect((await ask(gateway.url, target, { key, method })).status).toBe(200)
   })
 })
 

@@ -57,17 +57,26 @@ test('the same seed gives the same ids, texts and faults', async () => {
   expect(new Set(first.map((answer) => answer.slice(0, 3)))).toEqual(new Set(['200', '503']))
 })
 
-test('headers of one request change its length, its chunks and its cached tokens', async () => {
+test('headers of one request change its length, its chunks, its input and its cached tokens', async () => {
   const simulator = await simulate()
   const { body } = await chat(
     simulator,
     { stream: true, stream_options: { include_usage: true } },
-    { 'x-simulator-tokens': '10', 'x-simulator-chunk': '5', 'x-simulator-cached': '2' },
+    {
+      'x-simulator-tokens': '10',
+      'x-simulator-chunk': '5',
+      'x-simulator-input': '312',
+      'x-simulator-cached': '200',
+    },
   )
   const events = eventsOf(body)
   expect(events).toHaveLength(1 + 2 + 1 + 1 + 1)
   const { usage } = JSON.parse(events.at(-2) ?? '')
-  expect(usage).toMatchObject({ completion_tokens: 10, prompt_tokens_details: { cached_tokens: 2 } })
+  expect(usage).toMatchObject({
+    prompt_tokens: 312,
+    completion_tokens: 10,
+    prompt_tokens_details: { cached_tokens: 200 },
+  })
 })
 
 test('the latency and the pace of a stream are kept', async () => {

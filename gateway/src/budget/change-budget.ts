@@ -1,4 +1,4 @@
-import type { BudgetId, NanoUsd } from '@latchkey/shared'
+import { type BudgetId, type NanoUsd, nanoUsd } from '@latchkey/shared'
 import { noteCrossings } from './crossing.ts'
 import { budgetChannel, messageSql } from './message.ts'
 import { type Queryable, runStatement } from './statement.ts'
@@ -8,7 +8,8 @@ export interface BudgetChange {
   readonly budget: BudgetId
   /** A new limit, or so much more (negative: less, never below zero). */
   readonly limit?: { readonly to: NanoUsd } | { readonly by: NanoUsd }
-  readonly status?: 'active' | 'paused'
+  /** A removed budget limits nothing more: to be told to the vault's change feed in the same transaction. */
+  readonly status?: 'active' | 'paused' | 'removed'
   /** Percentages of the limit whose crossing is noted. */
   readonly thresholds?: readonly number[]
   /** The change is refused where the budget has been changed since this revision. */
@@ -26,8 +27,11 @@ export type ChangeBudgetResult =
       readonly limit: NanoUsd
       readonly ceiling: NanoUsd
     }
-  /** There is no such budget, or it has another revision by now. */
+  /** There is no such budget, it was removed, it has another revision by now, or it would exceed `mostLimit`. */
   | { readonly kind: 'conflict' }
+
+/** The highest limit that a budget can have: the highest amount that `parseUsd` reads. */
+export const mostLimit = nanoUsd(999_999_999_999_999_999n)
 
 interface ChangedRow {
   readonly revision: number
@@ -49,7 +53,8 @@ WITH changed AS (
     thresholds = coalesce($5::smallint[], thresholds),
     revision = revision + 1,
     updated_at = $7
-  WHERE id = $1 AND revision = coalesce($6, revision)
+  WHERE id = $1 AND revision = coalesce($6, revision) AND status <> 'removed'
+    AND coalesce($2::bigint, limit_nano + coalesce($3::bigint, 0)) <= ${mostLimit}
   RETURNING id, period, limit_nano, status, thresholds, revision, clock_timestamp() AS at
 ),
 current AS (
@@ -74,7 +79,7 @@ FROM changed, current WHERE (SELECT count(*) FROM heard) > 0`,
 }
 
 /**
- * Raises, lowers, tops up, pauses or resumes a budget, in its row and in the window of now. Where more is out
+ * Raises, lowers, tops up, pauses, resumes or removes a budget, in its row and in the window of now. Where more is out
  * than the limit allows, and when it is paused, every lease is recalled; what is in flight may still be spent.
  * Throws the driver's error.
  */

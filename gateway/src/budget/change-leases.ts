@@ -62,6 +62,8 @@ export interface LeaseStanding {
   readonly row: LeaseRow | null
   /** Of a return: its lease's window. Of an ask: its budget's current one. Null where the window is gone. */
   readonly window: WindowFigures | null
+  /** Whether that is the window of now, by the database's clock, as far as the statement has asked. */
+  readonly isCurrent: boolean
 }
 
 export type LeaseChangeResult =
@@ -78,6 +80,7 @@ interface StandingRow extends Omit<FiguresRow, 'window_id'> {
   readonly verdict: LeaseChangeResult['kind']
   readonly at: number
   readonly lease_id: LeaseId
+  readonly is_current: boolean
   readonly window_id: bigint | null
   readonly lease_window: bigint | null
   readonly version: bigint
@@ -89,6 +92,7 @@ interface StandingRow extends Omit<FiguresRow, 'window_id'> {
 // Under READ COMMITTED a statement reads as of its beginning, except for the rows that it locks: those it
 // reads as they are once it has waited for them. So every figure that decides comes from `locked` and `held`,
 // and what can't be locked (a lease that a twin of this statement inserts) fails on its primary key.
+// Whether any entry is stale is asked of all of them: EXISTS makes the planner join for the first row by nested loops.
 // The order of locks is: the epoch's key, windows by id, leases of those windows.
 const change = {
   name: 'change-leases',
@@ -121,10 +125,10 @@ verdict AS MATERIALIZED (
       SELECT 1 FROM entry LEFT JOIN locked ON locked.id = entry.window_id
       WHERE locked.id IS NULL AND entry."window" IS NULL
     ) THEN 'windowless'
-    WHEN EXISTS (
-      SELECT 1 FROM entry LEFT JOIN locked ON locked.id = entry.window_id LEFT JOIN held ON held.id = entry.lease
-      WHERE locked.id IS NULL OR coalesce(held.version, 0) <> entry.version
-        OR held.state <> 'open' OR held.window_id <> entry.window_id OR held.epoch_id <> $1
+    WHEN (
+      SELECT bool_or(locked.id IS NULL OR coalesce(held.version, 0) <> entry.version
+        OR held.state <> 'open' OR held.window_id <> entry.window_id OR held.epoch_id <> $1)
+      FROM entry LEFT JOIN locked ON locked.id = entry.window_id LEFT JOIN held ON held.id = entry.lease
     ) THEN 'stale'
     ELSE 'done'
   END AS kind
@@ -196,6 +200,7 @@ lease_standing AS (
   WHERE id NOT IN (SELECT id FROM begun UNION ALL SELECT id FROM grown)
 )
 SELECT verdict.kind AS verdict, extract(epoch FROM moment.at)::double precision * 1000 AS at, entry.lease AS lease_id,
+  entry."window" IS NULL AS is_current,
   ${figuresColumns('w')}, l.window_id AS lease_window, l.version, l.granted_nano, l.outstanding_nano, l.state
 FROM entry CROSS JOIN moment CROSS JOIN verdict
 LEFT JOIN standing AS w ON w.id = entry.window_id
@@ -279,5 +284,6 @@ function standingOf(row: StandingRow): LeaseStanding {
             state: row.state,
           },
     window: window === null ? null : figuresOf({ ...row, window_id: window }),
+    isCurrent: row.is_current,
   }
 }

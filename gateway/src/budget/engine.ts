@@ -2,13 +2,16 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type BudgetId,
   type Clock,
+  type EpochId,
   errorFields,
   type Log,
   type NanoUsd,
+  nanoUsd,
   type RandomBytes,
 } from '@latchkey/shared'
 import type pg from 'pg'
 import { type BudgetTimes, budgetTimes } from './budget-times.ts'
+import { mostLimit } from './change-budget.ts'
 import { DatabaseClock } from './database-clock.ts'
 import { endEpoch, type LiveEpoch } from './epoch.ts'
 import { Heartbeat } from './heartbeat.ts'
@@ -19,7 +22,7 @@ import type { BudgetMessage } from './message.ts'
 import { Recalls } from './recalls.ts'
 import { type Settlement, splitCost } from './settle.ts'
 import { sweepLeases } from './sweep.ts'
-import { Sweeper } from './sweeper.ts'
+import { type BeforeSweep, Sweeper } from './sweeper.ts'
 
 export interface BudgetEngineOptions {
   readonly pool: pg.Pool
@@ -31,7 +34,11 @@ export interface BudgetEngineOptions {
   /** No other process can be alive on this database: what earlier ones left behind is swept at the start. */
   readonly alone: boolean
   readonly times?: Partial<BudgetTimes>
+  readonly beforeSweep?: BeforeSweep
 }
+
+/** What Postgres is asked for instead of a greater amount, which it could not read: no budget has as much. */
+const beyondEveryLimit = nanoUsd(mostLimit + 1n)
 
 /**
  * Budgets as one process sees them. It leases parts of them from the database and spends those in memory, so a
@@ -55,7 +62,7 @@ export class BudgetEngine {
     this.#options = options
     this.#times = times
     this.#book = new LeaseBook(clock, random, databaseClock)
-    this.#sweeper = new Sweeper({ database: pool, clock, log, times })
+    this.#sweeper = new Sweeper({ database: pool, clock, log, times, beforeSweep: options.beforeSweep })
     const listener = {
       beaten: (live: readonly LiveEpoch[]) => this.#beaten(live),
       ended: () => this.#leasing.forget(),
@@ -83,6 +90,29 @@ export class BudgetEngine {
     })
   }
 
+  /** The epoch of now; another one, once this process was taken for dead. */
+  get epoch(): EpochId {
+    return this.#heartbeat.epoch
+  }
+
+  /** How many processes are alive on this database, this one among them, as of the last heartbeat. */
+  get processes(): number {
+    return this.#heartbeat.processes
+  }
+
+  /** All leases of this process, in sum: what the database has yet to see settled, and what requests hold. */
+  get leased(): { readonly count: number; readonly outstanding: NanoUsd; readonly held: NanoUsd } {
+    let count = 0
+    let outstanding = 0n
+    let held = 0n
+    for (const lease of this.#book.leases) {
+      count++
+      outstanding += lease.outstanding
+      held += lease.held
+    }
+    return { count, outstanding: nanoUsd(outstanding), held: nanoUsd(held) }
+  }
+
   /** How many statements grants and returns have taken so far. */
   get statements(): number {
     return this.#leasing.statements
@@ -106,13 +136,16 @@ export class BudgetEngine {
     amount: NanoUsd,
     signal?: AbortSignal,
   ): HoldDecision | Promise<HoldDecision> {
+    const asked = amount > mostLimit ? beyondEveryLimit : amount
+    return this.holdNow(budgets, amount) ?? this.#leasing.wait(budgets, asked, signal)
+  }
+
+  /** As `hold`, for callers that would rather prepare for the wait: null where a lease has to be fetched. */
+  holdNow(budgets: readonly BudgetId[], amount: NanoUsd): HoldDecision | null {
     if (budgets.length === 0 || amount <= 0n) return { kind: 'held', hold: new Hold(amount, []) }
     if (this.#closing) return { kind: 'unavailable' }
-    if (this.#heartbeat.trusted) {
-      const hold = this.#book.take(budgets, amount)
-      if (hold !== null) return { kind: 'held', hold }
-    }
-    return this.#leasing.wait(budgets, amount, signal)
+    const hold = this.#heartbeat.trusted ? this.#book.take(budgets, amount) : null
+    return hold === null ? null : { kind: 'held', hold }
   }
 
   /**
@@ -153,6 +186,12 @@ export class BudgetEngine {
   /** The remainder of the tightest of `budgets` as it was last seen, less what this process has in flight; null: not seen yet. */
   remaining(budgets: readonly BudgetId[]): NanoUsd | null {
     return this.#book.remaining(budgets)
+  }
+
+  /** What this process has leased of `budget` and no request of its holds: set aside, and free to be spent. */
+  idle(budget: BudgetId): NanoUsd {
+    const lease = this.#book.current(budget)
+    return lease === undefined ? nanoUsd(0n) : nanoUsd(lease.spare + lease.returning)
   }
 
   async #leave(): Promise<void> {

@@ -24,10 +24,11 @@ export function judge(book: LeaseBook, budgets: readonly BudgetId[], amount: Nan
     const figures = book.figures(budget)
     if (figures === undefined) continue
     if (figures.paused) return { kind: 'paused', budget }
-    const left = remaining(figures)
-    if (amount > left) return { kind: 'exhausted', budget, remaining: left > 0n ? left : nanoUsd(0n) }
     const lease = book.current(budget)
     const own = lease !== undefined && lease.window === figures.id ? lease : null
+    // What this process knows to be spent is on its way into the books: to wait for it would be in vain.
+    const left = nanoUsd(remaining(figures) - (own?.unrecorded ?? 0n))
+    if (amount > left) return { kind: 'exhausted', budget, remaining: left > 0n ? left : nanoUsd(0n) }
     const spare = own?.isUsable(Number.NEGATIVE_INFINITY) ? own.spare : 0n
     const free = unleased(figures)
     if (amount <= (free > 0n ? free : 0n) + spare) continue

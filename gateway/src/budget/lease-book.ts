@@ -92,11 +92,11 @@ export class LeaseBook {
   /** Takes over how things stand with some leases. */
   adopt(standings: readonly LeaseStanding[]): void {
     const now = this.#clock.monotonic()
-    for (const { lease: id, row, window } of standings) {
+    for (const { lease: id, row, window, isCurrent } of standings) {
       const lease = this.#byId.get(id)
       if (row !== null) lease?.adopt(row, now)
       else if (lease !== undefined && lease.version > 0n) lease.ended = true
-      if (window !== null) this.#watch(window, lease)
+      if (window !== null) this.#watch(window, lease, isCurrent)
       if (lease?.ended) this.#forget(lease)
     }
   }
@@ -133,23 +133,24 @@ export class LeaseBook {
     return count
   }
 
-  /** Whether its window is known to be over: by the clock, or because a later one has been seen. */
+  /** Whether its window is known not to be that of now: by the clock, or because another one has been told. */
   #isOver(lease: Lease): boolean {
     const current = this.#figures.get(lease.budget)
     return (
       lease.ended ||
       lease.hasClosed(this.#databaseClock.now()) ||
-      (lease.window !== null && current !== undefined && current.id > lease.window)
+      (lease.window !== null && current !== undefined && current.id !== lease.window)
     )
   }
 
-  #watch(figures: WindowFigures, lease: Lease | undefined): void {
+  #watch(figures: WindowFigures, lease: Lease | undefined, isCurrent: boolean): void {
     const known = this.#figures.get(figures.budget)
     // Revisions grow within a window: an answer that was overtaken is no news.
     if (known?.id === figures.id && known.revision > figures.revision) return
     if (lease?.window === figures.id) lease.watch(figures)
-    // And window ids grow with time.
-    if (known === undefined || known.id <= figures.id) this.#figures.set(figures.budget, figures)
+    // Which window is that of now, the database says. Not always a later one: its clock may have been set back.
+    if (isCurrent || known === undefined || known.id === figures.id)
+      this.#figures.set(figures.budget, figures)
   }
 
   #forget(lease: Lease): void {

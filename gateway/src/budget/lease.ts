@@ -47,6 +47,12 @@ export class Lease {
     return nanoUsd(this.granted - this.held - this.spent - this.returning)
   }
 
+  /** What has been spent and is not settled in the database yet, as of the row that was last seen. */
+  get unrecorded(): NanoUsd {
+    const amount = this.spent - (this.granted - this.outstanding)
+    return nanoUsd(amount > 0n ? amount : 0n)
+  }
+
   /** Whether it serves new holds at `now` of the database's clock. */
   isUsable(now: number): boolean {
     return this.endsAt !== undefined && !this.ended && !this.frozen && !this.hasClosed(now)

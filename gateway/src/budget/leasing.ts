@@ -1,10 +1,19 @@
 import { setTimeout as sleep, setImmediate as tick } from 'node:timers/promises'
-import { type BudgetId, type Clock, errorFields, type Log, type NanoUsd, nanoUsd } from '@latchkey/shared'
+import {
+  type BudgetId,
+  type Clock,
+  type EpochId,
+  errorFields,
+  type Log,
+  type NanoUsd,
+  nanoUsd,
+} from '@latchkey/shared'
 import type { BudgetTimes } from './budget-times.ts'
 import { type Ask, changeLeases, type LeaseChange, type LeaseChangeResult } from './change-leases.ts'
 import type { DatabaseClock } from './database-clock.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import type { HoldDecision } from './hold.ts'
+import { sendInHalves } from './in-halves.ts'
 import { type Judgement, judge } from './judge.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseBook } from './lease-book.ts'
@@ -27,13 +36,8 @@ export interface LeasingOptions {
   readonly times: BudgetTimes
 }
 
-/** One statement, and for whom it is sent. */
-interface Batch {
-  readonly change: LeaseChange
-  readonly parcel: Parcel
-  readonly asking: readonly Waiter[]
-}
-
+/** The most of each that one statement carries: beside many returns, as at midnight, needs are served all the same. */
+const mostReturns = 256
 const mostNeeds = 256
 const mostRounds = 20
 const appetiteLastsMs = 10_000
@@ -55,6 +59,7 @@ export class Leasing {
   #failedSince: number | null = null
   #pauseMs = firstPauseMs
   #statements = 0
+  #answers = 0
 
   constructor(options: LeasingOptions) {
     const { book, clock, times } = options
@@ -78,7 +83,8 @@ export class Leasing {
     const refusal = this.#refusals.find(budgets, amount)
     if (refusal !== null) return refusal
     if (this.#isAway()) return { kind: 'unavailable' }
-    const waiter = new Waiter(budgets, amount, this.#options.times.answerWithin, signal)
+    const { answerWithin } = this.#options.times
+    const waiter = new Waiter(budgets, amount, answerWithin, () => this.#answers, signal)
     this.#waiters.push(waiter)
     this.#work()
     return waiter.decision
@@ -169,7 +175,7 @@ export class Leasing {
   }
 
   async #round(): Promise<void> {
-    const { database, databaseClock, clock, heartbeat } = this.#options
+    const { heartbeat, log } = this.#options
     if (!heartbeat.trusted) {
       await heartbeat.beat()
       if (!heartbeat.trusted) throw new Error('no heartbeat was answered')
@@ -178,20 +184,49 @@ export class Leasing {
     this.#returns.addFrozen()
     for (const waiter of this.#waiters) this.#serve(waiter)
 
-    const batch = this.#compose()
-    const { change, parcel } = batch
+    const { epoch } = heartbeat
+    const parcels = new Set(this.#returns.take(mostReturns))
+    const items = [...parcels, ...this.#asking(parcels)]
+    try {
+      await sendInHalves(
+        items,
+        (some) => this.#change(epoch, some),
+        (item, error) => {
+          log.error('budget.change_refused', {
+            state: item instanceof Waiter ? 'need' : 'return',
+            ...errorFields(error),
+          })
+          // Money whose return is refused stays where it is: leased. It is tried again when it is next due.
+          if (item instanceof Waiter) item.decide({ kind: 'unavailable' })
+          else parcels.delete(item)
+        },
+      )
+    } finally {
+      this.#returns.putBack(parcels)
+    }
+  }
+
+  /** One statement, for these returns and those waiters. */
+  async #change(epoch: EpochId, items: readonly (Parcel | Waiter)[]): Promise<void> {
+    const { database, databaseClock, clock, heartbeat } = this.#options
+    // Whatever there is to say is about leases that are gone.
+    if (epoch !== heartbeat.epoch) return
+    const asking = items.filter((item) => item instanceof Waiter).filter((waiter) => waiter.asking)
+    const change: LeaseChange = {
+      epoch,
+      processes: heartbeat.processes,
+      returns: items.flatMap((item) => (item instanceof Waiter ? [] : [item.given])),
+      asks: this.#asksFor(asking),
+      needs: asking.map(({ budgets, amount }) => ({ budgets, amount })),
+    }
     if (change.returns.length === 0 && change.asks.length === 0) return
     this.#statements++
     const sent = clock.monotonic()
-    try {
-      const result = await changeLeases(database, change)
-      // Whatever it says is about leases that are gone.
-      if (change.epoch !== heartbeat.epoch) return
-      if ('at' in result) databaseClock.set(result.at, sent)
-      await this.#conclude(result, batch)
-    } finally {
-      this.#returns.putBack(parcel)
-    }
+    const result = await changeLeases(database, change)
+    this.#answers++
+    if (epoch !== heartbeat.epoch) return
+    if ('at' in result) databaseClock.set(result.at, sent)
+    await this.#conclude(result, change, asking)
   }
 
   async #compare(): Promise<void> {
@@ -202,7 +237,7 @@ export class Leasing {
     if (epoch === heartbeat.epoch) book.reconcile(standings)
   }
 
-  async #conclude(result: LeaseChangeResult, { change, asking }: Batch): Promise<void> {
+  async #conclude(result: LeaseChangeResult, change: LeaseChange, asking: readonly Waiter[]): Promise<void> {
     const { book, database, heartbeat } = this.#options
     switch (result.kind) {
       case 'done':
@@ -274,24 +309,22 @@ export class Leasing {
     recalls.send(windows, heartbeat.epoch)
   }
 
-  #compose(): Batch {
-    const { book, heartbeat } = this.#options
-    const parcel = this.#returns.take()
-    const asks = new Map<BudgetId, Ask>()
+  /** For whom the next statement asks. It changes a lease once: what is on its way back comes first. */
+  #asking(parcels: Iterable<Parcel>): readonly Waiter[] {
+    const { book } = this.#options
+    const returning = new Set([...parcels].map(({ lease }) => lease))
     const asking: Waiter[] = []
     for (const waiter of this.#waiters) {
       if (asking.length === mostNeeds) break
-      if (!waiter.asking) continue
-      const leases = waiter.budgets.map((budget) => book.leaseFor(budget))
-      // One statement changes a lease once: what is on its way back comes first.
-      if (leases.some((lease) => parcel.leases.has(lease))) continue
-      asking.push(waiter)
-      for (const lease of leases) asks.set(lease.budget, this.#askOf(lease))
+      if (waiter.asking && !waiter.budgets.some((budget) => returning.has(book.leaseFor(budget))))
+        asking.push(waiter)
     }
-    const needs = asking.map(({ budgets, amount }) => ({ budgets, amount }))
-    const { epoch, processes } = heartbeat
-    const change = { epoch, processes, returns: parcel.returns, asks: [...asks.values()], needs }
-    return { change, parcel, asking }
+    return asking
+  }
+
+  #asksFor(asking: readonly Waiter[]): readonly Ask[] {
+    const budgets = new Set(asking.flatMap((waiter) => waiter.budgets))
+    return [...budgets].map((budget) => this.#askOf(this.#options.book.leaseFor(budget)))
   }
 
   #askOf({ budget, id, version, spare, lastGrant }: Lease): Ask {

@@ -32,5 +32,6 @@ export async function readLeases(database: Queryable, epoch: EpochId): Promise<r
       state: 'open',
     },
     window: figuresOf(row),
+    isCurrent: false,
   }))
 }

@@ -13,10 +13,11 @@ interface Due {
   readonly announced: boolean
 }
 
-/** Returns that one statement carries. */
+/** What a statement returns of one lease. */
 export interface Parcel {
-  readonly returns: readonly Return[]
-  readonly leases: ReadonlyMap<Lease, Due>
+  readonly lease: Lease
+  readonly due: Due
+  readonly given: Return
 }
 
 /** What is to go back to the database with its next statement. */
@@ -77,23 +78,27 @@ export class Returns {
       if (lease.version > 0n) this.#add(lease, { close: lease.held === 0n, announced: false })
   }
 
-  /** Takes out what is due, to be sent now. What it takes of a lease can't be held meanwhile. */
-  take(): Parcel {
-    const returns: Return[] = []
-    const leases = new Map<Lease, Due>()
-    for (const [lease, due] of this.#due) {
+  /**
+   * Takes out what is due, to be sent now, up to `most`; what others wait for comes first. What it takes of a lease
+   * can't be held meanwhile.
+   */
+  take(most: number): readonly Parcel[] {
+    const parcels: Parcel[] = []
+    const urgent = [...this.#due].sort(
+      ([, one], [, other]) => Number(other.announced) - Number(one.announced),
+    )
+    for (const [lease, due] of urgent) {
+      if (parcels.length === most) break
+      this.#due.delete(lease)
       const given = returnOf(lease, due)
-      if (given === null) continue
-      returns.push(given)
-      leases.set(lease, due)
+      if (given !== null) parcels.push({ lease, due, given })
     }
-    this.#due.clear()
-    return { returns, leases }
+    return parcels
   }
 
   /** What did not arrive, or may not have, is sent again, as of the same version: it can't arrive twice. */
-  putBack({ leases }: Parcel): void {
-    for (const [lease, due] of leases) if (lease.returning > 0n && !lease.ended) this.#add(lease, due)
+  putBack(parcels: Iterable<Parcel>): void {
+    for (const { lease, due } of parcels) if (lease.returning > 0n && !lease.ended) this.#add(lease, due)
   }
 
   #add(lease: Lease, due: Due): void {

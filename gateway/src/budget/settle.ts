@@ -1,4 +1,5 @@
 import { type LeaseId, type NanoUsd, nanoUsd, type StoredSettlement } from '@latchkey/shared'
+import { mostLimit } from './change-budget.ts'
 import { noteCrossings } from './crossing.ts'
 import { windowColumns } from './locked-window.ts'
 
@@ -12,9 +13,19 @@ export interface Settlement {
   readonly beyond: NanoUsd
 }
 
+/**
+ * `cost` as the books have room for it: an upstream may claim any usage, and whatever is beyond the highest limit
+ * is as much beyond it as the next.
+ */
+export function bookable(cost: bigint): NanoUsd {
+  return nanoUsd(cost < mostLimit ? cost : mostLimit)
+}
+
 /** A cost in two parts: what a hold of `held` covers, and what is beyond it. */
 export function splitCost(held: NanoUsd, cost: NanoUsd): Pick<Settlement, 'within' | 'beyond'> {
-  return cost <= held ? { within: cost, beyond: nanoUsd(0n) } : { within: held, beyond: nanoUsd(cost - held) }
+  return cost <= held
+    ? { within: cost, beyond: nanoUsd(0n) }
+    : { within: held, beyond: bookable(cost - held) }
 }
 
 /** Settlements as the column `request.settlements` has them. */
@@ -34,13 +45,14 @@ export function storedSettlements(settlements: readonly Settlement[]): readonly 
  *
  * Into an open lease, a cost moves from `leased` to `settled`; into a swept one, from `unsettled`. What its lease
  * does not answer for (released, gone, or less outstanding than that) adds to `overage`: no batch fails over it.
- * A settlement whose window is gone settles nowhere.
+ * A settlement whose window is gone settles nowhere. Overage is counted up to the highest limit that there is.
  *
  * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in.
  */
 export const settleInserted = `
 settlement AS MATERIALIZED (
-  SELECT s.window AS window_id, s.lease AS lease_id, sum(s.within)::bigint AS within, sum(s.beyond)::bigint AS beyond
+  SELECT s.window AS window_id, s.lease AS lease_id, sum(s.within)::bigint AS within,
+    least(sum(s.beyond), ${mostLimit})::bigint AS beyond
   FROM inserted, jsonb_to_recordset(inserted.settlements) AS s("window" bigint, lease uuid, within bigint, beyond bigint)
   GROUP BY s.window, s.lease
 ),
@@ -70,15 +82,16 @@ settled_window AS (
     settled_nano = locked.settled_nano + moved.open + moved.swept,
     leased_nano = locked.leased_nano - moved.open,
     unsettled_nano = locked.unsettled_nano - moved.swept,
-    overage_nano = locked.overage_nano + moved.cost - moved.open - moved.swept,
+    overage_nano = least(locked.overage_nano + moved.over, ${mostLimit}),
     ${windowColumns('locked', [])}
   FROM locked_window AS locked JOIN (
-    SELECT window_id, sum(cost)::bigint AS cost,
+    SELECT window_id,
+      least(sum(cost) - coalesce(sum(covered) FILTER (WHERE state IN ('open', 'swept')), 0), ${mostLimit})::bigint AS over,
       coalesce(sum(covered) FILTER (WHERE state = 'open'), 0)::bigint AS open,
       coalesce(sum(covered) FILTER (WHERE state = 'swept'), 0)::bigint AS swept
     FROM share GROUP BY window_id
   ) AS moved ON moved.window_id = locked.id
-  WHERE w.id = locked.id AND moved.cost > 0
+  WHERE w.id = locked.id AND moved.open + moved.swept + moved.over > 0
   RETURNING w.*
 ),
 ${noteCrossings('crossing', 'settled_window')}`

@@ -1,8 +1,11 @@
+import { errorCode } from '@latchkey/shared'
 import type pg from 'pg'
 
-/** Whatever runs one statement: a pool or a client. */
+/** Whatever runs one statement: a pool, a client or (`queryableOf`) Kysely. */
 export interface Queryable {
-  query<Row extends pg.QueryResultRow>(config: pg.QueryConfig): Promise<pg.QueryResult<Row>>
+  /** A statement that fails ends the transaction: whoever began that repeats it, or does not. */
+  readonly inTransaction?: boolean
+  query<Row extends pg.QueryResultRow>(config: pg.QueryConfig): Promise<{ readonly rows: Row[] }>
 }
 
 export interface Statement {
@@ -29,12 +32,20 @@ export async function runStatement<Row extends pg.QueryResultRow>(
       const result = await database.query<Row>({ ...statement, values: [...values] })
       return result.rows
     } catch (error) {
-      if (repeats === mostRepeats || !isRepeatable(error)) throw error
+      if (database.inTransaction || repeats === mostRepeats || !isRepeatable(error)) throw error
     }
   }
 }
 
+/**
+ * Whether sending the same again can't help: SQLSTATE classes 22 (data), 23 (integrity) and 54 (limits). All else is
+ * about the connection, the server or the schema, and passes or is mended.
+ */
+export function isDataFault(error: unknown): boolean {
+  return /^(?:22|23|54)[0-9A-Z]{3}$/.test(errorCode(error) ?? '')
+}
+
 function isRepeatable(error: unknown): boolean {
-  const code: unknown = error instanceof Error && 'code' in error ? error.code : null
-  return typeof code === 'string' && repeatable.has(code)
+  const code = errorCode(error)
+  return code !== null && repeatable.has(code)
 }

@@ -1,6 +1,7 @@
 import { type Clock, type EpochId, errorFields, type Log } from '@latchkey/shared'
 import type { BudgetTimes } from './budget-times.ts'
 import { endEpoch, type LiveEpoch } from './epoch.ts'
+import { purge } from './purge.ts'
 import { Sightings } from './sightings.ts'
 import type { Queryable } from './statement.ts'
 import { sweepLeases } from './sweep.ts'
@@ -10,12 +11,19 @@ export interface SweeperOptions {
   readonly clock: Clock
   readonly log: Log
   readonly times: BudgetTimes
+  /**
+   * Called with epochs that were just ended, before what they had leased is swept: what their processes left behind
+   * may still be recorded, and then settles as if they lived. Never throws, and takes seconds at the most.
+   */
+  readonly beforeSweep?: BeforeSweep | undefined
 }
+
+export type BeforeSweep = (epochs: readonly EpochId[]) => Promise<void>
 
 // A process may die between the ending of an epoch and the sweeping of its leases.
 const beatsBetweenSweeps = 12
 
-/** Ends the epochs of dead processes, and turns what they had leased into `unsettled`. */
+/** Ends the epochs of dead processes, turns what they had leased into `unsettled`, and clears away what is over. */
 export class Sweeper {
   readonly #options: SweeperOptions
   readonly #sightings: Sightings
@@ -29,7 +37,9 @@ export class Sweeper {
 
   /** Nobody else can be alive on this database: ends every epoch but `own`, at once. Throws the driver's error. */
   async sweepOthers(live: readonly LiveEpoch[], own: EpochId): Promise<void> {
-    for (const { id } of live) if (id !== own) await endEpoch(this.#options.database, id)
+    const ended: EpochId[] = []
+    for (const { id } of live) if (id !== own && (await endEpoch(this.#options.database, id))) ended.push(id)
+    await this.#options.beforeSweep?.(ended)
     await this.#sweepLeases()
   }
 
@@ -56,8 +66,12 @@ export class Sweeper {
   async #sweep(dead: readonly LiveEpoch[]): Promise<void> {
     try {
       // By its counter: it may have beaten since we looked.
-      for (const { id, counter } of dead) await endEpoch(this.#options.database, id, counter)
+      const ended: EpochId[] = []
+      for (const { id, counter } of dead)
+        if (await endEpoch(this.#options.database, id, counter)) ended.push(id)
+      if (ended.length > 0) await this.#options.beforeSweep?.(ended)
       await this.#sweepLeases()
+      await purge(this.#options.database)
     } catch (error) {
       this.#options.log.warn('budget.sweep_failed', errorFields(error))
     }

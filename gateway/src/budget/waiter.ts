@@ -10,6 +10,7 @@ export class Waiter {
   readonly amount: NanoUsd
   readonly decision: Promise<HoldDecision>
   readonly #decide: (decision: HoldDecision) => void
+  readonly #answers: () => number
   readonly #signal: AbortSignal | undefined
   readonly #abort = () => this.decide({ kind: 'aborted' })
   #timer: NodeJS.Timeout
@@ -20,10 +21,12 @@ export class Waiter {
   rounds = 0
   #limited = false
 
+  /** `answers`: how often the database has answered so far. It is away when it has not for `answerWithin` milliseconds. */
   constructor(
     budgets: readonly BudgetId[],
     amount: NanoUsd,
     answerWithin: number,
+    answers: () => number,
     signal: AbortSignal | undefined,
   ) {
     const { promise, resolve } = Promise.withResolvers<HoldDecision>()
@@ -31,8 +34,9 @@ export class Waiter {
     this.amount = amount
     this.decision = promise
     this.#decide = resolve
+    this.#answers = answers
     this.#signal = signal
-    this.#timer = setTimeout(() => this.decide({ kind: 'unavailable' }), answerWithin)
+    this.#timer = this.#expectAnswer(answerWithin)
     signal?.addEventListener('abort', this.#abort, { once: true })
   }
 
@@ -58,6 +62,18 @@ export class Waiter {
       late()
       this.decide(refusal)
     }, milliseconds)
+  }
+
+  /** In a crowd it may be long until its turn comes: as long as the database answers somebody, it waits on. */
+  #expectAnswer(milliseconds: number): NodeJS.Timeout {
+    const before = this.#answers()
+    const look = () => {
+      if (this.#decided || this.#limited) return
+      if (this.#answers() === before) this.decide({ kind: 'unavailable' })
+      else this.#timer = this.#expectAnswer(milliseconds)
+    }
+    // After whatever has come: on a busy machine an answer lies there when its deadline passes.
+    return setTimeout(() => setImmediate(look), milliseconds)
   }
 
   decide(decision: HoldDecision): void {

@@ -1,4 +1,5 @@
 import type { ProviderName, Secret } from '@latchkey/shared'
+import type { Consumption } from '../pricing/consumption.ts'
 
 /** How the tokens of one answer were counted by the provider. Null: the provider did not say. */
 export interface Usage {
@@ -17,6 +18,16 @@ export interface Reading {
   readonly usage: Usage
   /** The model that the provider says answered. */
   readonly model: string | null
+  /** What was used of what costs money; null where the provider counts nothing. */
+  readonly consumption: Consumption | null
+}
+
+/** The members of a JSON answer that its reader looks at. Of an answer too large to keep, the rest goes by unseen. */
+export interface AnswerMembers {
+  /** Those that are read. One of more than 8 MiB is taken for null. */
+  readonly read: ReadonlySet<string>
+  /** Those of which it matters only that they are there, as null. */
+  readonly noticed: ReadonlySet<string>
 }
 
 /** Where a request to an endpoint says which model it wants. */
@@ -33,12 +44,18 @@ export interface Endpoint {
   readonly listsModels: boolean
 }
 
+/** A model beside the one that answers, by where the request names it; null for what is no name. */
+export interface OtherModel {
+  readonly model: string | null
+  readonly param: string
+}
+
 /** Which models a request body asks for. */
 export interface ModelsAsked {
   /** The model that answers; null where the body names none. */
   readonly model: string | null
-  /** Models that tools of the request may call, or that it falls back to, by where it names them; null for no name. */
-  readonly others: readonly { readonly model: string | null; readonly param: string }[]
+  /** Models that tools of the request may call, or that it falls back to. */
+  readonly others: Iterable<OtherModel>
   /** The field by which the provider would pick a model that the body does not show; null: none. */
   readonly hiddenIn: string | null
 }
@@ -58,6 +75,7 @@ export interface Provider {
   allowsRequestHeader(lowerCaseName: string): boolean
   /** Reads one JSON answer, or one event of a stream, already parsed. Null where it tells no usage. */
   read(value: unknown): Reading | null
+  readonly answerMembers: AnswerMembers
   /** The body of an error in the provider's wire shape. */
   errorBody(error: WireError): string
   /** The bytes that tell a client of a stream on `endpoint` that it broke. */

@@ -1,3 +1,5 @@
+import { isUtf8 } from 'node:buffer'
+
 /** What a client says about a request for the books: whose, in which session, with which properties. */
 export interface Annotations {
   readonly userId: string | null
@@ -21,12 +23,13 @@ export function readAnnotations(rawHeaders: readonly string[]): Annotations {
     const name = (rawHeaders[index] ?? '').toLowerCase()
     const key = ownName(name)
     if (key === null) continue
-    const value = storable(rawHeaders[index + 1] ?? '')
+    const value = storable(decoded(rawHeaders[index + 1] ?? ''))
     if (key === 'user-id') userId = value
     else if (key === 'session-id') sessionId = value
     else if (key.startsWith('property-') && key.length > 'property-'.length) {
       properties ??= new Map()
-      if (properties.size < mostProperties) properties.set(key.slice('property-'.length, longestValue), value)
+      if (properties.size < mostProperties)
+        properties.set(copied(key.slice('property-'.length, longestValue)), value)
     }
   }
   if (userId === null && sessionId === null && properties === null) return none
@@ -44,7 +47,20 @@ function ownName(lowerCaseName: string): string | null {
   return null
 }
 
+/** Node reads a header's bytes as Latin-1. Whoever has more to say sends UTF-8, which nothing else looks like. */
+function decoded(value: string): string {
+  if (!/[\x80-\xff]/.test(value)) return value
+  const bytes = Buffer.from(value, 'latin1')
+  return isUtf8(bytes) ? bytes.toString('utf8') : value
+}
+
 /** `text` as a database can keep it: no NUL, no lone surrogates, 256 characters at most. */
 export function storable(text: string): string {
-  return text.slice(0, longestValue).replaceAll('\0', '').toWellFormed()
+  const short = text.length > longestValue ? copied(text.slice(0, longestValue)) : text
+  return short.replaceAll('\0', '').toWellFormed()
+}
+
+/** A part of a text that a record may keep: by itself, V8 would keep the whole text for it. */
+export function copied(part: string): string {
+  return Buffer.from(part).toString()
 }

@@ -1,7 +1,8 @@
-import { type Cidr, containsAddress, parseAddress, parseCidr } from '@latchkey/shared'
+import { type BudgetId, type Cidr, containsAddress, parseAddress, parseCidr } from '@latchkey/shared'
 import type { BoundProviderKey, Policy, Principal } from '@latchkey/vault'
 import type { Endpoint, Provider } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
+import { allowsModel } from './models.ts'
 import { matchesPattern } from './patterns.ts'
 import { type Refusal, refuse } from './refusal.ts'
 import type { Target } from './target.ts'
@@ -10,6 +11,10 @@ import type { Target } from './target.ts'
 export interface Candidate {
   readonly providerKey: BoundProviderKey
   readonly provider: Provider
+  /** All that a request with this provider key counts in: the key's, its group's, the organization's and the provider key's. */
+  readonly budgets: readonly BudgetId[]
+  /** Those among them whose figures its holder may see: all but the provider key's. */
+  readonly shownBudgets: readonly BudgetId[]
 }
 
 /** What an authenticated request may do: which provider keys may carry it, and what is known of its endpoint. */
@@ -33,6 +38,10 @@ export function authorize(
 ): Grant | Refusal {
   if (principal.status === 'revoked') return refuse('revoked_api_key')
   if (principal.status === 'paused') return refuse('paused_api_key')
+  if (principal.group?.status === 'paused')
+    return refuse('paused_api_key', {
+      message: 'The group of this API key is paused. Ask whoever gave it to you.',
+    })
   if (principal.expiresAt !== null && now >= principal.expiresAt) {
     return refuse('expired_api_key', { details: { expired_at: new Date(principal.expiresAt).toISOString() } })
   }
@@ -49,7 +58,7 @@ export function authorize(
   const endpoint = first.provider.endpoint(method, target.endpoint)
   const refusal =
     endpointRefusal(principal.policy, target, endpoint, first.provider) ??
-    queryRefusal(principal.policy, target)
+    queryRefusal(principal.policy, target, candidates)
   return refusal ?? { kind: 'granted', principal, target, candidates: [first, ...rest], endpoint }
 }
 
@@ -58,12 +67,23 @@ function candidatesOf(principal: Principal, providerName: string | null): readon
   for (const providerKey of principal.providerKeys) {
     if (providerName !== null && providerKey.provider !== providerName) continue
     const provider = findProvider(providerKey.provider)
-    if (provider !== null) candidates.push({ providerKey, provider })
+    if (provider !== null)
+      candidates.push({
+        providerKey,
+        provider,
+        budgets: budgetsOf(principal, providerKey),
+        shownBudgets: principal.budgets,
+      })
   }
   return candidates
 }
 
-function addressAllowed(policy: Policy, clientIp: string): boolean {
+function budgetsOf({ budgets }: Principal, providerKey: BoundProviderKey): readonly BudgetId[] {
+  return providerKey.budgets.length === 0 ? budgets : [...budgets, ...providerKey.budgets]
+}
+
+/** Whether a policy lets requests from an address through. */
+export function addressAllowed(policy: Policy, clientIp: string): boolean {
   if (policy.allowIps === null) return true
   const address = parseAddress(clientIp)
   if (address === null) return false
@@ -95,7 +115,7 @@ function endpointRefusal(
 ): Refusal | null {
   if (policy.endpoints !== null) {
     if (!matchesPattern(policy.endpoints, target.endpoint)) return refuse('endpoint_not_allowed')
-    if (policy.models !== null && endpoint === null && isOtherSpelling(provider, target.endpoint))
+    if (policy.models !== null && endpoint === null && mayHideModel(provider, target.endpoint))
       return refuse('endpoint_not_allowed')
     return pathModelRefusal(policy, target, endpoint)
   }
@@ -109,31 +129,54 @@ function endpointRefusal(
   return pathModelRefusal(policy, target, endpoint)
 }
 
+/** Unreserved characters (RFC 3986, section 2.3) and the colon of names like `models/x:generate`. */
+const plainPath = /^[A-Za-z0-9\-._~:/]*$/
+
 /**
- * Whether a lenient server might take a path for one whose body names the model: in capitals, with a
- * slash at its end or parameters. A pattern of the operator's would let it pass with its model unread.
+ * Whether a pattern of the operator's would let a request pass with its model unread: to an endpoint whose body
+ * names it, by another method, or by a path that a lenient server takes for that one. It may decode, drop
+ * what is invisible or behind a `;`, ignore case, a slash or an extension at the end, or a doubled `/v1`.
  */
-function isOtherSpelling(provider: Provider, endpoint: string): boolean {
-  const plain = decodeURIComponent(endpoint)
-    .replaceAll(/;[^/]*/g, '')
-    .replace(/\/+$/, '')
+function mayHideModel(provider: Provider, endpoint: string): boolean {
+  if (!plainPath.test(endpoint)) return true
+  const plain = endpoint
     .toLowerCase()
-  return plain !== endpoint && provider.endpoint('POST', plain)?.model === 'body'
+    .replace(/^(?:\/v1)+(?=\/)/, '/v1')
+    .replace(/(?:\.[a-z]*)?\/?$/, '')
+  return provider.endpoint('POST', plain)?.model === 'body'
 }
 
-/** Some compatible servers (LiteLLM's proxy is one) believe a model in the query more than the one in the body. */
-function queryRefusal({ models }: Policy, { upstreamPath }: Target): Refusal | null {
+/**
+ * Some compatible servers (LiteLLM's proxy is one) believe a model in the query more than the one in the body. By
+ * whatever spelling of the name some server reads it, and wherever it ends a parameter: each must be allowed.
+ */
+function queryRefusal(
+  { models }: Policy,
+  { upstreamPath }: Target,
+  candidates: readonly Candidate[],
+): Refusal | null {
   const question = upstreamPath.indexOf('?')
-  if (models === null || question === -1) return null
-  for (const [name, value] of new URLSearchParams(upstreamPath.slice(question))) {
-    if (name.toLowerCase() === 'model' && !matchesPattern(models, value))
-      return refuse('model_not_allowed', { param: 'model' })
+  if (question === -1) return null
+  const budgeted = candidates.some(({ budgets }) => budgets.length > 0)
+  if (models === null && !budgeted) return null
+  const query = upstreamPath.slice(question + 1).replaceAll(';', '&')
+  for (const [name, value] of new URLSearchParams(query)) {
+    if (!/^models?$/i.test(baseName(name))) continue
+    if (models !== null && !allowsModel(models, value)) return refuse('model_not_allowed', { param: 'model' })
+    // What is paid for is the model of the body.
+    if (budgeted)
+      return refuse('invalid_request', { param: 'model', message: 'Name the model in the body alone.' })
   }
   return null
+}
+
+/** A parameter's name as frameworks read it that make lists of `model[]` and drop what is no letter. */
+function baseName(name: string): string {
+  return name.replace(/[.[].*$/s, '').replaceAll(/[^a-z]/gi, '')
 }
 
 function pathModelRefusal(policy: Policy, target: Target, endpoint: Endpoint | null): Refusal | null {
   if (policy.models === null || endpoint?.model !== 'path') return null
   const model = decodeURIComponent(target.endpoint.slice(target.endpoint.lastIndexOf('/') + 1))
-  return matchesPattern(policy.models, model) ? null : refuse('model_not_allowed', { param: 'model' })
+  return allowsModel(policy.models, model) ? null : refuse('model_not_allowed', { param: 'model' })
 }

@@ -1,3 +1,5 @@
+import { GatheredBytes } from './gathered-bytes.ts'
+
 /** A member of an object or an element of an array, by where its value stands in the whole text. */
 export interface Child {
   /** The member's name, decoded; null for an element, and for a name too long to be one of ours. */
@@ -44,8 +46,7 @@ export class ChildScanner {
   #valueStart = 0
   /** Behind the last byte of the value that is not white space. */
   #valueEnd = 0
-  #captured: Buffer[] | null = null
-  #capturedLength = 0
+  #captured: GatheredBytes | null = null
 
   constructor(
     onChild: (child: Child) => void,
@@ -160,19 +161,19 @@ export class ChildScanner {
   #startValue(at: number): void {
     this.#inValue = true
     this.#valueStart = at
-    this.#capturedLength = 0
-    this.#captured = this.#memberName !== null && this.#capture.has(this.#memberName) ? [] : null
+    const captures = this.#memberName !== null && this.#capture.has(this.#memberName)
+    this.#captured = captures ? new GatheredBytes() : null
   }
 
   #keep(bytes: Buffer): void {
-    this.#capturedLength += bytes.length
-    if (this.#capturedLength > this.#longestCapture) this.#captured = null
-    else this.#captured?.push(Buffer.from(bytes))
+    if (this.#captured === null) return
+    if (this.#captured.length + bytes.length > this.#longestCapture) this.#captured = null
+    else this.#captured.append(bytes)
   }
 
   #endValue(): void {
     if (!this.#inValue) return
-    const bytes = this.#captured === null ? null : Buffer.concat(this.#captured)
+    const bytes = this.#captured?.take() ?? null
     this.#onChild({ name: this.#memberName, start: this.#valueStart, end: this.#valueEnd, bytes })
     this.#inValue = false
     this.#memberName = null

@@ -3,12 +3,16 @@ import { type Clock, errorFields, type Log, type RandomBytes, type RequestId, uu
 import type { Principal } from '@latchkey/vault'
 import type { Provider } from '../providers/provider.ts'
 import type { Recorder } from '../records/recorder.ts'
-import { readAnnotations } from './annotations.ts'
+import type { RequestRecord } from '../records/request-record.ts'
+import { copied, readAnnotations } from './annotations.ts'
 import { answerRefusal } from './answer-refusal.ts'
+import type { Observer } from './observer.ts'
+import type { OwnTime } from './own-time.ts'
 import type { Ask } from './read.ts'
 import { type Refusal, refuse } from './refusal.ts'
 import { type Arrival, unsentRecord } from './settle.ts'
 import type { Target } from './target.ts'
+import type { RequestTrace, Tracer } from './tracer.ts'
 
 /** One request and its answer, on the client's side. Refusals leave through it. */
 export interface Exchange {
@@ -18,10 +22,16 @@ export interface Exchange {
   /** Whose wire shape the client expects. */
   readonly provider: Provider
   readonly ownHeaders: readonly string[]
+  readonly ownTime: OwnTime
+  /** Null where nobody traces. */
+  readonly trace: RequestTrace | null
 }
 
 export interface ExchangePorts {
   readonly recorder: Recorder
+  readonly observer: Observer
+  /** Null: requests are not traced. */
+  readonly tracer: Tracer | null
   readonly clock: Clock
   readonly random: RandomBytes
   readonly log: Log
@@ -37,7 +47,7 @@ export function arrive(
   return {
     requestId: uuidv7<RequestId>(ports.clock, ports.random),
     method: incoming.method ?? '',
-    endpoint: target.kind === 'target' ? target.endpoint : '',
+    endpoint: target.kind === 'target' ? copied(target.endpoint) : '',
     clientIp,
     annotations: readAnnotations(incoming.rawHeaders),
     startedAt: ports.clock.now(),
@@ -49,6 +59,7 @@ export function arrive(
 export function refuseUnknown(ports: ExchangePorts, exchange: Exchange, refusal: Refusal): void {
   answer(exchange, refusal)
   ports.recorder.countRefusal(refusal.code)
+  ports.observer.refused(refusal.code)
   if (ports.log.debugging) {
     ports.log.debug('request.refused', {
       requestId: exchange.arrival.requestId,
@@ -68,9 +79,20 @@ export function refuseKnown(
 ): void {
   if (refusal === null) exchange.outgoing.destroy()
   else answer(exchange, refusal)
-  ports.recorder.recordRefusal(
-    unsentRecord(exchange.arrival, principal, ask, refusal, ports.clock.monotonic()),
-  )
+  const record = unsentRecord(exchange.arrival, principal, ask, refusal, ports.clock.monotonic())
+  ports.recorder.recordRefusal(record)
+  tell(ports, exchange, record, null)
+}
+
+/** Tells those who watch that a request of a known key is over. `providerKeyName` is that of its last attempt. */
+export function tell(
+  { observer }: ExchangePorts,
+  { ownTime, trace }: Exchange,
+  record: RequestRecord,
+  providerKeyName: string | null,
+): void {
+  observer.ended(record, providerKeyName, ownTime.milliseconds)
+  trace?.end(record)
 }
 
 /** Answers a request that failed inside. What went wrong is for the log alone. */

@@ -21,6 +21,16 @@ export function endsHere(lowerCaseName: string, connectionNamed: ReadonlySet<str
   return connectionNamed?.has(lowerCaseName) === true && !lowerCaseName.startsWith('content-')
 }
 
+/** Whether `Host` stands twice: servers differ in which one they believe (RFC 9112, section 3.2). */
+export function namesTwoHosts(rawHeaders: readonly string[]): boolean {
+  let hosts = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+  }
+  return hosts > 1
+}
+
 /**
  * The header names that a `Connection` header lists, with those of the ones before it (`before`); null
  * where there is nothing but `keep-alive` or `close`.

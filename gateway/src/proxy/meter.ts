@@ -1,11 +1,13 @@
 import type { Provider, Reading } from '../providers/provider.ts'
 import { ChildScanner } from './child-scanner.ts'
+import { GatheredBytes } from './gathered-bytes.ts'
+import { parseModestJson } from './modest-json.ts'
 import { StreamTail } from './stream-tail.ts'
 
 /** Reads usage from the bytes of an answer that pass by. It never alters or delays them. */
 export interface Meter {
   push(chunk: Buffer): void
-  /** What was read once all bytes have passed, or as many as came; null where no usage was told. */
+  /** What was read once all bytes have passed, or as many as came; null where no usage was told. To be called once. */
   read(): Reading | null
 }
 
@@ -29,8 +31,8 @@ class StreamMeter implements Meter {
   }
 
   read(): Reading | null {
-    for (const event of this.#tail.events()) {
-      const reading = this.#provider.read(event)
+    for (const value of this.#tail.usageEvents()) {
+      const reading = this.#provider.read(value)
       if (reading !== null) return reading
     }
     return null
@@ -38,14 +40,13 @@ class StreamMeter implements Meter {
 }
 
 const parsedWhole = 64 * 1024
-const fieldsOfInterest = new Set(['usage', 'model'])
+const longestMember = 8 * 2 ** 20
 
-/** A small answer is parsed at its end; of a large one only the fields of interest are picked out in passing. */
+/** A small answer is parsed at its end; of a large one only the members that matter are picked out in passing. */
 class JsonMeter implements Meter {
   readonly #provider: Provider
-  readonly #fields: Record<string, unknown> = {}
-  #chunks: Buffer[] = []
-  #size = 0
+  readonly #answer = new GatheredBytes()
+  readonly #members: Record<string, unknown> = {}
   #scanner: ChildScanner | null = null
 
   constructor(provider: Provider) {
@@ -57,25 +58,24 @@ class JsonMeter implements Meter {
       this.#scanner.push(chunk)
       return
     }
-    this.#chunks.push(chunk)
-    this.#size += chunk.length
-    if (this.#size <= parsedWhole) return
-    this.#scanner = new ChildScanner(({ name, bytes }) => {
-      if (name !== null && bytes !== null) this.#fields[name] = parse(bytes)
-    }, fieldsOfInterest)
-    for (const held of this.#chunks) this.#scanner.push(held)
-    this.#chunks = []
+    this.#answer.append(chunk)
+    if (this.#answer.length > parsedWhole) this.#pickOut()
   }
 
   read(): Reading | null {
-    return this.#provider.read(this.#scanner === null ? parse(Buffer.concat(this.#chunks)) : this.#fields)
+    return this.#provider.read(this.#scanner === null ? parseModestJson(this.#answer.take()) : this.#members)
   }
-}
 
-function parse(bytes: Buffer): unknown {
-  try {
-    return JSON.parse(bytes.toString('utf8'))
-  } catch {
-    return undefined
+  #pickOut(): void {
+    const { read, noticed } = this.#provider.answerMembers
+    this.#scanner = new ChildScanner(
+      ({ name, bytes }) => {
+        if (name !== null && (bytes !== null || read.has(name) || noticed.has(name)))
+          this.#members[name] = bytes === null ? null : parseModestJson(bytes)
+      },
+      read,
+      longestMember,
+    )
+    this.#scanner.push(this.#answer.take())
   }
 }

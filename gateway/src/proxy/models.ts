@@ -20,9 +20,17 @@ export function modelsRefusal(policy: Policy, asked: ModelsAsked): Refusal | nul
       message: 'This API key is limited to certain models: name one of them in "model".',
     })
   }
-  if (!matchesPattern(allowed, asked.model)) return refuse('model_not_allowed', { param: 'model' })
+  if (!allowsModel(allowed, asked.model)) return refuse('model_not_allowed', { param: 'model' })
   for (const { model, param } of asked.others) {
-    if (model === null || !matchesPattern(allowed, model)) return refuse('model_not_allowed', { param })
+    if (model === null || !allowsModel(allowed, model)) return refuse('model_not_allowed', { param })
   }
   return null
+}
+
+/**
+ * Whether `name` is one of the allowed models. A pattern must not let through what a lenient server cuts off, trims
+ * or splits into several names: white space, control and invisible characters, commas.
+ */
+export function allowsModel(allowed: readonly string[], name: string): boolean {
+  return matchesPattern(allowed, name) && !/[\s,\p{C}]/u.test(name)
 }

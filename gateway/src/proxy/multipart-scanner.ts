@@ -1,13 +1,14 @@
-const longestHeaders = 16 * 1024
-const longestField = 1024
-const nothing = Buffer.alloc(0)
+import { fieldSpelled, singleFields } from './single-fields.ts'
 
-/** What a scanner makes of a chunk: bytes that may go on, and the closing boundary with what follows it. */
-export interface Scanned {
-  readonly pass: Buffer
-  /** Null until the closing boundary is reached. */
-  readonly closing: Buffer | null
-}
+const longestHeaders = 16 * 1024
+const longestModel = 1024
+/** Names and kept values of a form's text fields: hundreds of times what any API asks for. */
+const mostFieldBytes = 64 * 1024
+/** A longer value is prose or data, of which the size is all that matters. */
+const longestKept = 4 * 1024
+/** Line ends behind the closing boundary. */
+const longestEpilogue = 1024
+const nothing = Buffer.alloc(0)
 
 /** The characters of a boundary (RFC 2046, section 5.1.1), less the space, which nobody sends and some drop. */
 const boundaryShape = /^[0-9A-Za-z'()+_,\-./:=?]{1,70}$/
@@ -26,20 +27,25 @@ const dispositionShape =
 const nameShape = /^[A-Za-z0-9_.[\]-]+$/
 
 /**
- * Finds the `model` field of a multipart form in the passing bytes. It holds back no more than a
- * delimiter's length, until the closing boundary: that it hands over apart, so that an upload can be
- * let through to its last byte before the model (which may come after the file) is known.
- * What another parser would split elsewhere, or read by another name, is malformed here.
+ * Reads the text fields of a multipart form in the passing bytes. It holds back no more than a delimiter's
+ * length, until the closing boundary: that it keeps with what follows, so that an upload can be let through
+ * to its last byte before its fields (which may come after the file) are known. What another parser would
+ * split elsewhere, or read by another name or value, is malformed here.
  */
 export class MultipartScanner {
   /** Searched without its line end, so that one in the wrong place is seen too, and refused. */
   readonly #delimiter: Buffer
+  readonly #fields = new Map<string, string>()
   #state: 'start' | 'headers' | 'content' | 'closed' = 'start'
   #held: Buffer = nothing
   #headers = ''
-  #isModel = false
+  /** The name of the text part that is being read; null in a file. */
+  #name: string | null = null
   #value = ''
-  #models: string[] = []
+  #valueBytes = 0
+  #keptBytes = 0
+  #fieldBytes = 0
+  #model: string | null = null
   #malformed = false
 
   constructor(boundary: string) {
@@ -48,20 +54,40 @@ export class MultipartScanner {
 
   /** Whether the form can be read in more than one way, or not at all. */
   get malformed(): boolean {
-    return this.#malformed || this.#models.length > 1
+    return this.#malformed
   }
 
-  /** The value of the `model` field that has ended so far; null for none. */
+  /** Whether the closing boundary has been reached. */
+  get closed(): boolean {
+    return this.#state === 'closed'
+  }
+
+  /** The value of the `model` field, the first that has ended so far; null for none. */
   get model(): string | null {
-    return this.#models[0] ?? null
+    return this.#model
   }
 
-  push(chunk: Buffer): Scanned {
-    if (this.#state === 'closed') {
-      this.#readEpilogue(chunk)
-      return { pass: nothing, closing: chunk }
-    }
+  /**
+   * The text fields that have ended so far, a file being none. A value of more than 4 KiB stands as '' here.
+   * Empty where the form is malformed: nobody knows what its provider will read.
+   */
+  get fields(): Readonly<Record<string, string>> {
+    return this.#malformed ? {} : Object.fromEntries(this.#fields)
+  }
+
+  /** Bytes of the values of text fields so far, long ones and repeated ones included. */
+  get fieldBytes(): number {
+    return this.#fieldBytes
+  }
+
+  /** Takes a chunk and gives the bytes that may go on. Behind the end of a malformed form that is all of them. */
+  push(chunk: Buffer): Buffer {
     const data = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
+    if (this.#state === 'closed') {
+      this.#readEpilogue(chunk, data.length)
+      this.#held = this.#malformed ? nothing : data
+      return this.#malformed ? data : nothing
+    }
     let at = 0
     for (;;) {
       const { start, end } = this.#find(data, at)
@@ -69,14 +95,15 @@ export class MultipartScanner {
       // Two bytes behind a delimiter say whether it closes the form.
       if (end === null || end + 2 > data.length) {
         this.#held = data.subarray(start)
-        return { pass: data.subarray(0, start), closing: null }
+        return data.subarray(0, start)
       }
       this.#endPart()
       const next = data.toString('latin1', end, end + 2)
       if (next === '--') {
         this.#state = 'closed'
-        this.#readEpilogue(data.subarray(end + 2))
-        return { pass: data.subarray(0, start), closing: data.subarray(start) }
+        this.#held = data.subarray(start)
+        this.#readEpilogue(data.subarray(end + 2), this.#held.length)
+        return data.subarray(0, start)
       }
       if (next !== '\r\n') this.#malformed = true
       this.#state = 'headers'
@@ -112,7 +139,7 @@ export class MultipartScanner {
   #read(bytes: Buffer): void {
     if (bytes.length === 0) return
     if (this.#state === 'content') {
-      if (this.#isModel) this.#keepValue(bytes.toString('latin1'))
+      if (this.#name !== null) this.#keepValue(bytes.toString('latin1'))
       return
     }
     this.#headers += bytes.toString('latin1')
@@ -125,9 +152,9 @@ export class MultipartScanner {
     }
   }
 
-  /** Behind the end nobody should read, so nothing may stand there but a line end. */
-  #readEpilogue(bytes: Buffer): void {
-    if (bytes.some((byte) => byte !== 0x0d && byte !== 0x0a)) this.#malformed = true
+  /** Behind the end nobody should read, so nothing may stand there but a line end. `held`: with the boundary itself. */
+  #readEpilogue(bytes: Buffer, held: number): void {
+    if (held > longestEpilogue || bytes.some((byte) => byte !== 0x0d && byte !== 0x0a)) this.#malformed = true
   }
 
   /** `headers` begins with the line end of the delimiter's own line. */
@@ -144,23 +171,42 @@ export class MultipartScanner {
     const name = names[0]?.[2] ?? names[0]?.[3] ?? ''
     if (dispositions.length !== 1 || !dispositionShape.test(disposition)) this.#malformed = true
     if (names.length !== 1 || names[0]?.[1] === '*' || !nameShape.test(name)) this.#malformed = true
-    this.#isModel = /^model(?:[.[]|$)/i.test(name)
-    if (this.#isModel) {
-      const encoded = /content-transfer-encoding|charset="?(?!utf-8\b)/i.test(headers)
-      if (name !== 'model' || encoded || /;\s*filename/i.test(headers)) this.#malformed = true
-      this.#keepValue(rest)
+    const isFile = /;\s*filename/i.test(headers)
+    this.#judgeName(name, isFile, headers)
+    this.#name = isFile ? null : name
+    this.#valueBytes = 0
+    if (!isFile) this.#keepValue(rest)
+  }
+
+  /** A name that some API would take for one that decides something must be that, once, and its value plain text. */
+  #judgeName(name: string, isFile: boolean, headers: string): void {
+    const field = fieldSpelled(name.replace(/[.[].*$/, ''), singleFields)
+    if (field === null) return
+    const encoded = /content-transfer-encoding|charset="?(?!utf-8\b)/i.test(headers)
+    // No API takes a list of models from a form, so it would be read by a lax server alone.
+    if (name !== field || field === 'models' || isFile || encoded || this.#fields.has(field)) {
+      this.#malformed = true
     }
   }
 
   #keepValue(text: string): void {
-    if (this.#value.length + text.length > longestField) this.#malformed = true
-    else this.#value += text
+    this.#valueBytes += text.length
+    this.#fieldBytes += text.length
+    if (this.#valueBytes <= longestKept) this.#value += text
+    else this.#value = ''
   }
 
   #endPart(): void {
     if (this.#state === 'headers') this.#malformed = true
-    if (this.#state === 'content' && this.#isModel)
-      this.#models.push(Buffer.from(this.#value, 'latin1').toString('utf8'))
-    this.#isModel = false
+    const name = this.#name
+    this.#name = null
+    if (this.#state !== 'content' || name === null) return
+    this.#keptBytes += name.length + this.#value.length
+    const tooLong = name === 'model' && this.#valueBytes > longestModel
+    if (tooLong || this.#keptBytes > mostFieldBytes) this.#malformed = true
+    if (this.#malformed) this.#fields.clear()
+    const value = Buffer.from(this.#value, 'latin1').toString('utf8')
+    if (name === 'model' && this.#valueBytes <= longestModel) this.#model ??= value
+    if (!this.#malformed) this.#fields.set(name, value)
   }
 }

@@ -4,13 +4,14 @@ import type { Principal, Verifier } from '@latchkey/vault'
 import { openai } from '../providers/openai/openai.ts'
 import { findProvider } from '../providers/registry.ts'
 import { isLoop } from '../upstream/via.ts'
-import { type Admission, admit } from './admit.ts'
+import { type Admission, type AdmitPorts, admit } from './admit.ts'
 import { answerRefusal } from './answer-refusal.ts'
 import { authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import type { BufferedBytes } from './buffered-bytes.ts'
 import { clientAddress } from './client-address.ts'
 import { corsHeaders, preflightHeaders } from './cors.ts'
+import { cutOff } from './cut-off.ts'
 import {
   arrive,
   type Exchange,
@@ -18,16 +19,20 @@ import {
   failInside,
   refuseKnown,
   refuseUnknown,
+  tell,
 } from './exchange.ts'
+import { namesTwoHosts } from './header-names.ts'
 import type { InFlight } from './in-flight.ts'
 import { linger } from './linger.ts'
+import { OwnTime } from './own-time.ts'
 import { readAsk } from './read.ts'
 import { refuse } from './refusal.ts'
 import { type SendPorts, send } from './send.ts'
-import { settledRecord, unsentRecord } from './settle.ts'
+import { conclude, unsentRecord } from './settle.ts'
+import { Spending, type SpendingPorts } from './spending.ts'
 import { parseTarget, type Target } from './target.ts'
 
-export interface ProxyPorts extends SendPorts, ExchangePorts {
+export interface ProxyPorts extends SendPorts, ExchangePorts, AdmitPorts, SpendingPorts {
   readonly verifier: Verifier
   readonly buffered: BufferedBytes
   readonly inFlight: InFlight
@@ -52,7 +57,12 @@ export async function proxy(
   const named = target.kind === 'target' && target.provider !== null ? findProvider(target.provider) : null
   const cors = corsHeaders(incoming, ports.corsOrigins)
   const ownHeaders = ['latchkey-request-id', arrival.requestId, ...cors]
-  const exchange: Exchange = { arrival, incoming, outgoing, provider: named ?? openai, ownHeaders }
+  const { started, startedAt } = arrival
+  const exchange: Exchange = {
+    ...{ arrival, incoming, outgoing, provider: named ?? openai, ownHeaders },
+    ownTime: new OwnTime(ports.clock, started),
+    trace: ports.tracer?.follow(incoming.rawHeaders, startedAt, started) ?? null,
+  }
   ports.inFlight.add(outgoing)
   // A write that a leaving client crosses is reported here; `close` says all there is to know about it.
   outgoing.on('error', () => {})
@@ -63,9 +73,12 @@ export async function proxy(
     else if (isLoop(incoming.headers.via ?? null, ports.viaName))
       refuseUnknown(ports, exchange, refuse('loop_detected'))
     else if (target.kind === 'refused') refuseUnknown(ports, exchange, target)
+    else if (namesTwoHosts(incoming.rawHeaders))
+      refuseUnknown(ports, exchange, refuse('invalid_request', { param: 'host' }))
     else await stages(ports, exchange, target)
   } catch (error) {
     failInside(ports, exchange, error)
+    ports.observer.refused('internal_error')
   } finally {
     leave(ports, outgoing)
   }
@@ -77,7 +90,7 @@ function leave(ports: ProxyPorts, outgoing: ServerResponse): void {
     ports.inFlight.remove(outgoing)
     return
   }
-  const idle = setTimeout(() => outgoing.destroy(), ports.read.idleTimeoutMs)
+  const idle = setTimeout(cutOff, ports.read.idleTimeoutMs, outgoing)
   outgoing.once('close', () => {
     clearTimeout(idle)
     ports.inFlight.remove(outgoing)
@@ -100,33 +113,46 @@ async function stagesOfKey(
   target: Target,
   principal: Principal,
 ): Promise<void> {
-  const { arrival, incoming, outgoing, ownHeaders } = exchange
+  const { arrival, incoming, outgoing, ownHeaders, ownTime, trace } = exchange
   const share = ports.buffered.open(principal.keyId)
   let admission: Admission | null = null
   try {
     const grant = authorize(principal, arrival.method, target, arrival.clientIp, arrival.startedAt)
     if (grant.kind === 'refused') return refuseKnown(ports, exchange, principal, null, grant)
 
-    const ask = await readAsk(grant, incoming, outgoing, share, ports.read)
+    const ask = await readAsk(grant, incoming, outgoing, share, ports.read, ownTime)
     if (ask === null || ask.kind === 'refused') return refuseKnown(ports, exchange, principal, null, ask)
 
-    const admitted = admit(ports.recorder)
+    const { requestId, method, startedAt } = arrival
+    const spending = new Spending(
+      ports,
+      { method, endpoint: target.endpoint, fields: ask.fields, bytes: ask.fieldBytes, at: startedAt },
+      { keyId: principal.keyId, clamps: principal.policy.fit === 'clamp' },
+    )
+    const admitting = admit(ports, principal, spending.tokens(grant.candidates[0]))
+    const admitted = admitting instanceof Promise ? await admitting : admitting
     if (admitted.kind === 'refused') return refuseKnown(ports, exchange, principal, ask, admitted)
     admission = admitted
 
-    const { requestId, method } = arrival
     const { rawHeaders } = incoming
-    const sent = await send(ports, { requestId, grant, ask, method, rawHeaders, outgoing, ownHeaders })
+    const headers = admission.headers.length === 0 ? ownHeaders : [...ownHeaders, ...admission.headers]
+    const sent = await send(ports, {
+      ...{ requestId, grant, ask, method, rawHeaders, outgoing, spending, ownTime, trace },
+      ownHeaders: headers,
+    })
+    // Before the answer: whatever becomes of that, what was spent is in the books.
+    const record = conclude(admission, arrival, principal, ask, sent, spending, ports.clock.monotonic())
     if (sent.kind === 'failed')
-      answerRefusal(incoming, outgoing, sent.candidate.provider, sent.refusal, ownHeaders)
-    admission.record(settledRecord(arrival, principal, ask, sent, ports.clock.monotonic()))
+      answerRefusal(incoming, outgoing, sent.candidate.provider, sent.refusal, headers)
+    tell(ports, exchange, record, sent.candidate.providerKey.name)
     // An answer may come before the upload that it is about has ended.
     if (sent.kind === 'answered') linger(incoming)
   } catch (error) {
     failInside(ports, exchange, error)
     const record = unsentRecord(arrival, principal, null, refuse('internal_error'), ports.clock.monotonic())
     if (admission === null) ports.recorder.recordRefusal(record)
-    else admission.record(record)
+    else admission.record(record, null)
+    tell(ports, exchange, record, null)
   } finally {
     share.close()
   }

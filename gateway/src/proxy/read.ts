@@ -1,12 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { StoredLimit } from '@latchkey/shared'
 import type { Grant } from './authorize.ts'
 import type { BodyShare } from './buffered-bytes.ts'
 import { withIncludeUsage } from './include-usage.ts'
-import { parseJsonBody } from './json-body.ts'
+import { parseJsonBody, repeatsAName } from './json-body.ts'
 import { modelsRefusal } from './models.ts'
 import { boundaryOf, MultipartScanner } from './multipart-scanner.ts'
+import type { OwnTime } from './own-time.ts'
 import { type Refusal, refuse } from './refusal.ts'
-import { Upload } from './upload.ts'
+import { type JudgeForm, Upload } from './upload.ts'
+import { type ReadLimits, readWhole } from './whole-body.ts'
 
 /** What the client asks for, as far as the gateway must know it, and the bytes to send. */
 export interface Ask {
@@ -17,18 +20,13 @@ export interface Ask {
   readonly stream: boolean
   /** We asked for usage in the stream and the client did not: it is cut out of the answer again. */
   readonly hideUsage: boolean
+  /** The members of the JSON body; none without one. What a form says is known at its end only. */
+  readonly fields: Readonly<Record<string, unknown>>
+  /** Bytes of the JSON body as it was received; 0 without one. */
+  readonly fieldBytes: number
   /** Bytes of the body that were received into memory. */
   readonly bufferedBytes: number
 }
-
-export interface ReadLimits {
-  readonly maxJsonBytes: number
-  /** How long a body may stand still. */
-  readonly idleTimeoutMs: number
-}
-
-/** How long a JSON body may take to arrive: 32 MiB at 280 KB/s. Memory is held for it meanwhile. */
-const jsonDeadlineMs = 120_000
 
 /**
  * Reads the body as far as needed. JSON is buffered, since the model must be known before a byte is
@@ -40,6 +38,7 @@ export async function readAsk(
   outgoing: ServerResponse,
   share: BodyShare,
   limits: ReadLimits,
+  ownTime: OwnTime,
 ): Promise<Ask | Refusal | null> {
   const { headers } = incoming
   const length = headers['content-length']
@@ -54,16 +53,18 @@ export async function readAsk(
   const type = headers['content-type'] ?? ''
   const essence = (type.split(';', 1)[0] ?? '').trim().toLowerCase()
   const plain = (headers['content-encoding'] ?? 'identity').toLowerCase() === 'identity'
-  const limited = grant.principal.policy.models !== null && grant.endpoint?.model === 'body'
+  const limited = mustBeRead(grant)
   if (limited && !isUtf8Type(type)) {
     return refuse('unsupported_media_type', {
       param: 'content-type',
-      message: 'This API key is limited to certain models: send UTF-8, in which we can read them.',
+      message: 'This API key is limited in what it may ask for: send UTF-8, which we can read.',
     })
   }
   if (plain && (essence === 'application/json' || essence.endsWith('+json'))) {
-    const bytes = await readWhole(incoming, outgoing, share, limits)
-    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, bytes)
+    ownTime.rest()
+    const bytes = await readWhole(incoming, share, limits, () => continueIfAsked(incoming, outgoing))
+    ownTime.go()
+    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, bytes, share)
   }
   // A form that names no model, as that of a file to keep, is not looked into.
   if (plain && essence === 'multipart/form-data' && grant.endpoint?.model === 'body')
@@ -72,10 +73,26 @@ export async function readAsk(
     return refuse('unsupported_media_type', {
       param: 'content-type',
       message:
-        'This API key is limited to certain models: send application/json or multipart/form-data, not encoded.',
+        'This API key is limited in what it may ask for: send application/json or multipart/form-data, not encoded.',
     })
   }
   return streamedAsk(incoming, outgoing, new Upload(incoming, null, allowAll, limits.idleTimeoutMs))
+}
+
+/** Whether what the body asks for decides if it may be sent: which model, or what it can cost. */
+function mustBeRead({ principal, endpoint, candidates }: Grant): boolean {
+  if (endpoint?.model !== 'body') return false
+  const { policy, group } = principal
+  return (
+    policy.models !== null ||
+    candidates.some(({ budgets }) => budgets.length > 0) ||
+    policy.limits.some(countsTokens) ||
+    group?.limits.some(countsTokens) === true
+  )
+}
+
+function countsTokens({ unit }: StoredLimit): boolean {
+  return unit === 'tokens'
 }
 
 /** Whether a media type names no charset, or UTF-8 and that once. */
@@ -98,14 +115,17 @@ function emptyAsk(grant: Grant): Ask | Refusal {
     grant.endpoint?.model === 'body'
       ? modelsRefusal(grant.principal.policy, { model: null, others: [], hiddenIn: null })
       : null
-  return (
-    refusal ?? { kind: 'ask', body: null, model: null, stream: false, hideUsage: false, bufferedBytes: 0 }
-  )
+  return refusal ?? { ...nothingRead, body: null }
 }
 
-function jsonAsk(grant: Grant, bytes: Buffer): Ask | Refusal {
-  const body = parseJsonBody(bytes)
+function jsonAsk(grant: Grant, bytes: Buffer, share: BodyShare): Ask | Refusal {
+  const body = parseJsonBody(bytes, share.take)
   if (body.kind === 'refused') return body
+  if (mustBeRead(grant) && repeatsAName(body)) {
+    return refuse('invalid_request', {
+      message: 'An object in the body has a name twice: the provider might read the other value.',
+    })
+  }
   const asked = grant.candidates[0].provider.modelsAsked(body.fields)
   const refusal = grant.endpoint?.model === 'body' ? modelsRefusal(grant.principal.policy, asked) : null
   if (refusal !== null) return refusal
@@ -117,6 +137,8 @@ function jsonAsk(grant: Grant, bytes: Buffer): Ask | Refusal {
     model: asked.model,
     stream,
     hideUsage: withUsage !== null,
+    fields: body.fields,
+    fieldBytes: bytes.length,
     bufferedBytes: bytes.length,
   }
 }
@@ -138,7 +160,7 @@ function multipartAsk(
         })
       : streamedAsk(incoming, outgoing, new Upload(incoming, null, allowAll, idleTimeoutMs))
   }
-  const decide = (model: string | null, malformed: boolean): Refusal | null => {
+  const decide: JudgeForm = ({ model, malformed }) => {
     if (!limited) return null
     if (malformed)
       return refuse('invalid_request', { message: 'The multipart form can be read in more than one way.' })
@@ -154,54 +176,25 @@ function allowAll(): null {
 
 function streamedAsk(incoming: IncomingMessage, outgoing: ServerResponse, body: Upload): Ask {
   continueIfAsked(incoming, outgoing)
-  return { kind: 'ask', body, model: null, stream: false, hideUsage: false, bufferedBytes: 0 }
+  return { ...nothingRead, body }
 }
 
-/** A client that sent `Expect: 100-continue` waits for this; one that is refused before never sends its body. */
-function continueIfAsked(incoming: IncomingMessage, outgoing: ServerResponse): void {
-  if (incoming.headers.expect?.toLowerCase() === '100-continue') outgoing.writeContinue()
-}
+/** What is known of a body that has not been looked into. */
+const nothingRead: Omit<Ask, 'body'> = Object.freeze({
+  kind: 'ask',
+  model: null,
+  stream: false,
+  hideUsage: false,
+  fields: Object.freeze({}),
+  fieldBytes: 0,
+  bufferedBytes: 0,
+})
 
-function readWhole(
-  incoming: IncomingMessage,
-  outgoing: ServerResponse,
-  share: BodyShare,
-  { maxJsonBytes, idleTimeoutMs }: ReadLimits,
-): Promise<Buffer | Refusal | null> {
-  const tooLarge = refuse('body_too_large', {
-    message: `A JSON body may have ${maxJsonBytes} bytes here.`,
-    details: { max_bytes: maxJsonBytes },
-  })
-  if (Number(incoming.headers['content-length'] ?? 0) > maxJsonBytes) return Promise.resolve(tooLarge)
-  // The client may have left while its key was verified; then `close` has been and won't come again.
-  if (incoming.destroyed) return Promise.resolve(null)
-  continueIfAsked(incoming, outgoing)
-  return new Promise((resolve) => {
-    const chunks: Buffer[] = []
-    let size = 0
-    const late = () => finish(refuse('request_timeout'))
-    const deadline = setTimeout(late, jsonDeadlineMs)
-    const idle = setTimeout(late, idleTimeoutMs)
-    const finish = (result: Buffer | Refusal | null) => {
-      clearTimeout(deadline)
-      clearTimeout(idle)
-      incoming.off('data', onData).off('end', onEnd).off('close', onClose)
-      if (result === null) incoming.destroy()
-      resolve(result)
-    }
-    const onData = (chunk: Buffer) => {
-      if (size + chunk.length > maxJsonBytes) return finish(tooLarge)
-      if (!share.take(chunk.length)) return finish(refuse('overloaded'))
-      size += chunk.length
-      chunks.push(chunk)
-      idle.refresh()
-    }
-    const onEnd = () =>
-      finish(chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks, size))
-    const onClose = () => finish(null)
-    incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', ignore)
-  })
+/**
+ * A client that sent `Expect: 100-continue` waits for this; one that is refused before never sends its body. Other
+ * members beside it are ignored, as is the header in HTTP/1.0 (RFC 9110, section 10.1.1).
+ */
+function continueIfAsked({ headers, httpVersion }: IncomingMessage, outgoing: ServerResponse): void {
+  if (httpVersion !== '1.0' && /(?:^|,)[ \t]*100-continue[ \t]*(?:,|$)/i.test(headers.expect ?? ''))
+    outgoing.writeContinue()
 }
-
-/** `close` follows every error of a request and says what there is to know. */
-function ignore(): void {}

@@ -7,6 +7,8 @@ export interface Refusal {
   readonly message?: string
   readonly param?: string
   readonly details?: ErrorOptions['details']
+  /** Headers of its answer, names and values in turn. */
+  readonly headers?: readonly string[]
 }
 
 /** A refusal with `code`; `more` replaces the catalogue's message or names the field at fault. */

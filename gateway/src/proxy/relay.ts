@@ -1,9 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
-import type { Endpoint, Provider, Reading, WireError } from '../providers/provider.ts'
-import { cutOff } from './cut-off.ts'
-import { writeEarlyHints } from './early-hints.ts'
+import type { Endpoint, Provider, WireError } from '../providers/provider.ts'
+import type { AttemptEnd, Reached } from './attempt-end.ts'
+import { ClientWriter, type Source } from './client-writer.ts'
+import { GatheredBytes } from './gathered-bytes.ts'
 import { CutByShutdown } from './in-flight.ts'
+import { InterimAnswers } from './interim-answers.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { filterModelList } from './model-list.ts'
 import { headerValue, type ResponseHeaders, responseHeaders, withoutHeaders } from './response-headers.ts'
@@ -29,26 +31,6 @@ export interface RelayPlan {
   readonly idleTimeoutMs: number
 }
 
-/** How one attempt ended. Only `answered` wrote to the client. */
-export type AttemptEnd =
-  | { readonly kind: 'answered'; readonly answer: Answer }
-  | { readonly kind: 'discarded'; readonly status: number; readonly retryAfter: string | null }
-  /** `began`: the provider had begun to answer, so it has done the work and must not be asked again. */
-  | { readonly kind: 'failed'; readonly error: Error; readonly began: boolean }
-  | { readonly kind: 'disconnected' }
-
-/** What passed through, for the books. Times are monotonic milliseconds. */
-export interface Answer {
-  readonly status: number
-  readonly streamed: boolean
-  readonly reading: Reading | null
-  readonly usageMissing: boolean
-  readonly truncated: boolean
-  readonly disconnected: boolean
-  readonly bytes: number
-  readonly firstByteAt: number | null
-}
-
 /** Answers up to this size go out in one write, with their head. */
 const wholeBytes = 64 * 1024
 const mostListBytes = 8 * 2 ** 20
@@ -61,13 +43,14 @@ const discarded = new Error('the answer is discarded')
 
 /**
  * Passes one upstream answer to the client, byte for byte and with back-pressure both ways, and ends
- * exactly once. Chunks of one tick leave in one write. A stream that breaks upstream breaks for the
- * client: it never ends cleanly. When the client leaves, an answer that will tell its usage is read
- * on for a while; what it cost is known then.
+ * exactly once. A stream that breaks upstream breaks for the client: it never ends cleanly. When the
+ * client leaves, an answer that will tell its usage is read on for a while; what it cost is known then.
  */
-export class Relay implements Dispatcher.DispatchHandler {
+export class Relay implements Dispatcher.DispatchHandler, Source {
   readonly #plan: RelayPlan
   readonly #end: (end: AttemptEnd) => void
+  readonly #writer: ClientWriter
+  #interim: InterimAnswers | null = null
   #controller: Dispatcher.DispatchController | null = null
   #ended = false
   #gone = false
@@ -78,17 +61,15 @@ export class Relay implements Dispatcher.DispatchHandler {
   #headers: ResponseHeaders | null = null
   #meter: Meter | null = null
   #cutter: UsageEventCutter | null = null
-  #whole: Buffer[] | null = null
-  #pending: Buffer[] | null = null
-  #headSent = false
-  #atEventEnd = true
-  #paused = false
+  /** An answer that is passed on when all of it is there. */
+  #whole: GatheredBytes | null = null
   #bytes = 0
   #firstByteAt: number | null = null
 
   constructor(plan: RelayPlan, end: (end: AttemptEnd) => void) {
     this.#plan = plan
     this.#end = end
+    this.#writer = new ClientWriter(plan.outgoing, this, plan.idleTimeoutMs)
     plan.outgoing.once('close', this.#onClientClose)
   }
 
@@ -99,20 +80,30 @@ export class Relay implements Dispatcher.DispatchHandler {
     else this.#controller.abort(reason)
   }
 
+  pause(): void {
+    this.#controller?.pause()
+  }
+
+  resume(): void {
+    this.#controller?.resume()
+  }
+
   onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
     // A request may wait for a connection; by then there may be nobody left to answer, and nothing was sent.
     if (this.#gone || this.#ended) controller.abort(clientGone)
+    else this.#controller = controller
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (this.#ended) return
+    const raw = Array.isArray(controller.rawHeaders) ? controller.rawHeaders : []
     if (status < 200) {
-      this.#informational(status)
+      this.#interim ??= new InterimAnswers(this.#plan.outgoing)
+      if (!this.#interim.take(status, raw))
+        controller.abort(new Error('the provider sent too many 1xx answers'))
       return
     }
-    const raw = controller.rawHeaders
-    const headers = responseHeaders(Array.isArray(raw) ? raw : [])
+    const headers = responseHeaders(raw)
     const retryAfter = headerValue(headers.flat, 'retry-after')
     if (!this.#gone && this.#plan.discards(status, retryAfter)) {
       this.#finish({ kind: 'discarded', status, retryAfter })
@@ -121,21 +112,23 @@ export class Relay implements Dispatcher.DispatchHandler {
     this.#status = status
     this.#headers = headers
     this.#firstByteAt = this.#plan.monotonic()
-    const { endpoint, provider, hideUsage, visibleModels } = this.#plan
-    const success = status < 300
+    this.#begin(controller, headers)
+  }
+
+  /** Decides what becomes of the answer, which its head tells. */
+  #begin(controller: Dispatcher.DispatchController, headers: ResponseHeaders): void {
+    const { endpoint, provider, hideUsage } = this.#plan
+    const success = this.#status < 300
+    const events = headers.mediaType === 'text/event-stream'
     if (tellsUsage(endpoint) !== 'never' && success)
       this.#meter = createMeter(provider, headers.mediaType, headers.encoded)
-    const events = headers.mediaType === 'text/event-stream'
     if (hideUsage && success && events && !headers.encoded) this.#cutter = new UsageEventCutter()
-    const filtered = visibleModels !== null && endpoint?.listsModels === true && success
-    // What is changed on its way has another length, and is another thing to a cache.
-    if (filtered || this.#cutter !== null)
-      this.#headers = { ...headers, flat: withoutHeaders(headers.flat, ['content-length', 'etag']) }
+    const filtered = this.#filtersModels()
     const small = headers.contentLength !== null && headers.contentLength <= wholeBytes && !events
-    if (filtered || small) this.#whole = []
-    else this.#schedule()
-    // We asked for it plain: what can't be read can't be filtered, and is not shown unfiltered.
-    if (filtered && headers.encoded) controller.abort(new Error('the list of models came encoded'))
+    const unreadable = unreadableBy(headers, filtered)
+    if (filtered || small || unreadable !== null) this.#whole = new GatheredBytes()
+    else if (!this.#gone) this.#writer.begin(this.#status, this.#head(this.#cutter !== null))
+    if (unreadable !== null) controller.abort(new Error(unreadable))
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -152,49 +145,43 @@ export class Relay implements Dispatcher.DispatchHandler {
       return
     }
     if (this.#whole !== null) {
-      this.#whole.push(chunk)
+      this.#whole.append(chunk)
       if (this.#bytes > mostListBytes)
         controller.abort(new Error('the list of models is too large to filter'))
       return
     }
     const passing = this.#cutter === null ? chunk : this.#cutter.push(chunk)
-    if (passing.length === 0) return
-    if (this.#pending === null) {
-      this.#pending = [passing]
-      this.#schedule()
-    } else {
-      this.#pending.push(passing)
-    }
+    if (passing.length > 0) this.#writer.write(passing)
   }
 
   onResponseEnd(): void {
     if (this.#ended) return
     if (!this.#gone) {
-      const rest = this.#cutter?.end()
-      if (rest !== undefined && rest.length > 0) this.#pending = [...(this.#pending ?? []), rest]
-      if (this.#whole !== null) this.#endWhole(this.#whole)
+      if (this.#whole !== null) this.#answerWhole(this.#whole.take())
       else {
-        this.#flush()
-        this.#plan.outgoing.end()
+        const rest = this.#cutter?.end()
+        if (rest !== undefined && rest.length > 0) this.#writer.write(rest)
+        this.#writer.end()
       }
     }
-    this.#finishAnswered(false)
+    this.#finishAnswered(true)
   }
 
   onResponseError(_controller: Dispatcher.DispatchController | null, error: Error): void {
     if (this.#ended) return
     if (this.#gone) {
-      if (this.#headers === null) this.#finish({ kind: 'disconnected' })
+      if (this.#headers === null) this.#finish({ kind: 'disconnected', ...this.#reached() })
       else this.#finishAnswered(false)
       return
     }
-    if (this.#headers === null || (this.#whole !== null && !this.#headSent)) {
-      this.#finish({ kind: 'failed', error, began: this.#headers !== null })
+    if (this.#headers === null || this.#whole !== null) {
+      this.#finish({ kind: 'failed', error, ...this.#reached() })
       return
     }
-    this.#flush()
-    this.#break(error)
-    this.#finishAnswered(true)
+    const { provider, path, brokenStream } = this.#plan
+    const events = this.#headers.mediaType === 'text/event-stream' && !this.#headers.encoded
+    this.#writer.breakOff(events ? provider.streamError(path, brokenStream(error)) : null)
+    this.#finishAnswered(false)
   }
 
   readonly #onClientClose = (): void => {
@@ -205,7 +192,6 @@ export class Relay implements Dispatcher.DispatchHandler {
       return
     }
     this.#gone = true
-    this.#pending = null
     const worthwhile =
       this.#headers === null ? tellsUsage(this.#plan.endpoint) === 'always' : this.#meter !== null
     if (this.#controller === null || !worthwhile) {
@@ -213,87 +199,34 @@ export class Relay implements Dispatcher.DispatchHandler {
       return
     }
     this.#drainTimer = setTimeout(() => this.abort(clientGone), drainMs)
-    if (this.#paused) this.#controller.resume()
   }
 
-  #informational(status: number): void {
-    if (this.#gone) return
-    if (status === 102) this.#plan.outgoing.writeProcessing()
-    else if (status === 103) {
-      const raw = this.#controller?.rawHeaders
-      writeEarlyHints(this.#plan.outgoing, responseHeaders(Array.isArray(raw) ? raw : []).flat)
-    }
+  #filtersModels(): boolean {
+    const { visibleModels, endpoint } = this.#plan
+    return visibleModels !== null && endpoint?.listsModels === true && this.#status < 300
   }
 
-  #schedule(): void {
-    process.nextTick(flushRelay, this)
+  /** The head for the client; `changed`: what is changed on its way has another length, and is another thing to a cache. */
+  #head(changed: boolean): string[] {
+    const flat = this.#headers?.flat ?? []
+    const passing = changed ? withoutHeaders(flat, ['content-length', 'etag']) : flat
+    return [...passing, ...this.#plan.ownHeaders]
   }
 
-  /** Sends the head if it has not gone, and what has gathered in this tick. */
-  flush(): void {
-    if (!this.#gone && !this.#ended) this.#flush()
-  }
-
-  #flush(): void {
-    const { outgoing } = this.#plan
-    if (outgoing.destroyed) return
-    this.#sendHead()
-    const pending = this.#pending
-    if (pending === null) {
-      outgoing.flushHeaders()
-      return
-    }
-    this.#pending = null
-    const bytes = pending.length === 1 && pending[0] !== undefined ? pending[0] : Buffer.concat(pending)
-    this.#atEventEnd = endsEvent(bytes)
-    if (outgoing.write(bytes) || this.#paused || this.#ended) return
-    this.#paused = true
-    this.#controller?.pause()
-    // The provider's own idle timeout rests while it is paused: the client must not hold both for ever.
-    const idle = setTimeout(() => outgoing.destroy(), this.#plan.idleTimeoutMs)
-    const resume = () => {
-      clearTimeout(idle)
-      outgoing.off('drain', resume).off('close', resume)
-      this.#paused = false
-      this.#controller?.resume()
-    }
-    outgoing.on('drain', resume).on('close', resume)
-  }
-
-  #sendHead(length: number | null = null): void {
-    if (this.#headSent || this.#headers === null) return
-    this.#headSent = true
-    const { flat } = this.#headers
-    const framing = length === null ? [] : ['content-length', String(length)]
-    this.#plan.outgoing.writeHead(this.#status, [...flat, ...framing, ...this.#plan.ownHeaders])
-  }
-
-  #endWhole(chunks: readonly Buffer[]): void {
-    const body = chunks.length === 1 && chunks[0] !== undefined ? chunks[0] : Buffer.concat(chunks)
-    const { visibleModels, endpoint, outgoing } = this.#plan
-    if (visibleModels !== null && endpoint?.listsModels === true && outgoing.req.method !== 'HEAD') {
+  #answerWhole(body: Buffer): void {
+    const { visibleModels, outgoing } = this.#plan
+    if (visibleModels === null || !this.#filtersModels()) {
+      this.#writer.answer(this.#status, this.#head(false), body)
+    } else if (outgoing.req.method === 'HEAD') {
+      this.#writer.answer(this.#status, this.#head(true), body)
+    } else {
       const filtered = filterModelList(body, visibleModels)
-      this.#sendHead(filtered.length)
-      outgoing.end(filtered)
-      return
+      const head = ['content-length', String(filtered.length), ...this.#head(true)]
+      this.#writer.answer(this.#status, head, filtered)
     }
-    this.#sendHead()
-    outgoing.end(body)
   }
 
-  /** Destroys the client's connection, so that no parser can take what came for a whole answer. */
-  #break(error: Error): void {
-    const { outgoing, provider, path, brokenStream } = this.#plan
-    const events = this.#headers?.mediaType === 'text/event-stream'
-    // Between events only, and never to a client that isn't reading: the error must not wait for it.
-    if (outgoing.destroyed || !events || !this.#atEventEnd || this.#paused || this.#headers?.encoded) {
-      cutOff(outgoing)
-      return
-    }
-    outgoing.write(provider.streamError(path, brokenStream(error)), () => cutOff(outgoing))
-  }
-
-  #finishAnswered(truncated: boolean): void {
+  #finishAnswered(whole: boolean): void {
     const reading = this.#meter?.read() ?? null
     const expected = tellsUsage(this.#plan.endpoint) === 'always' && this.#status < 300
     this.#finish({
@@ -303,12 +236,17 @@ export class Relay implements Dispatcher.DispatchHandler {
         streamed: this.#headers?.mediaType === 'text/event-stream',
         reading,
         usageMissing: expected && reading === null,
-        truncated,
+        whole,
+        truncated: !whole && !this.#gone,
         disconnected: this.#gone,
         bytes: this.#bytes,
         firstByteAt: this.#firstByteAt,
       },
     })
+  }
+
+  #reached(): Reached {
+    return { sent: this.#controller !== null, status: this.#headers === null ? null : this.#status }
   }
 
   #finish(end: AttemptEnd): void {
@@ -323,11 +261,9 @@ function tellsUsage(endpoint: Endpoint | null): Endpoint['tellsUsage'] {
   return endpoint?.tellsUsage ?? 'never'
 }
 
-function flushRelay(relay: Relay): void {
-  relay.flush()
-}
-
-function endsEvent(bytes: Buffer): boolean {
-  const end = bytes.toString('latin1', Math.max(0, bytes.length - 4))
-  return end.endsWith('\n\n') || end.endsWith('\r\n\r\n')
+/** Why an answer must not be passed on, or null. We asked for it plain. */
+function unreadableBy({ transferCoded, encoded }: ResponseHeaders, filtered: boolean): string | null {
+  if (transferCoded) return 'the answer came in a transfer coding'
+  // What can't be read can't be filtered, and is not shown unfiltered.
+  return filtered && encoded ? 'the list of models came encoded' : null
 }

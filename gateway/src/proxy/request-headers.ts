@@ -32,8 +32,15 @@ export interface ForwardedHeaders {
   readonly via: string | null
 }
 
-/** Picks the headers that may travel upstream. `rawHeaders` as node:http gives them. */
-export function forwardedHeaders(rawHeaders: readonly string[], provider: Provider): ForwardedHeaders {
+/**
+ * Picks the headers that may travel upstream. `rawHeaders` as node:http gives them. `traced`: the attempt has a trace
+ * context of its own, and the client's stays here.
+ */
+export function forwardedHeaders(
+  rawHeaders: readonly string[],
+  provider: Provider,
+  traced = false,
+): ForwardedHeaders {
   const flat: string[] = []
   let via: string | null = null
   let named: ReadonlySet<string> | null = null
@@ -49,6 +56,7 @@ export function forwardedHeaders(rawHeaders: readonly string[], provider: Provid
     if (lowerCase === 'via') via = via === null ? value : `${via}, ${value}`
     if (!allowed.has(lowerCase) && !provider.allowsRequestHeader(lowerCase)) continue
     if (endsHere(lowerCase, named) || carriesCredential(lowerCase)) continue
+    if (traced && (lowerCase === 'traceparent' || lowerCase === 'tracestate')) continue
     flat.push(name, value)
   }
   return { flat, via }

@@ -28,6 +28,8 @@ export interface ResponseHeaders {
   /** Media type without parameters, lower case; '' where there is none. */
   readonly mediaType: string
   readonly encoded: boolean
+  /** Whether it came in a transfer coding beyond chunks, which are undone already. */
+  readonly transferCoded: boolean
 }
 
 /** Filters what undici received. `raw`: name, value, name, value…, Buffers or strings. */
@@ -36,6 +38,7 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHead
   let contentLength: number | null = null
   let mediaType = ''
   let encoded = false
+  let transferCoded = false
   let named: ReadonlySet<string> | null = null
   for (let index = 0; index + 1 < raw.length; index += 2) {
     const name = latin1(raw[index])
@@ -52,13 +55,14 @@ export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHead
       lowerCase.startsWith('latchkey-')
     )
       continue
+    if (lowerCase === 'transfer-encoding' && value.toLowerCase() !== 'chunked') transferCoded = true
     if (endsHere(lowerCase, named)) continue
     if (lowerCase === 'content-length') contentLength = Number(value)
     else if (lowerCase === 'content-type') mediaType = (value.split(';', 1)[0] ?? '').trim().toLowerCase()
     else if (lowerCase === 'content-encoding') encoded = value.toLowerCase() !== 'identity'
     flat.push(name, value)
   }
-  return { flat, contentLength, mediaType, encoded }
+  return { flat, contentLength, mediaType, encoded, transferCoded }
 }
 
 function latin1(value: Buffer | string | undefined): string {

@@ -1,18 +1,25 @@
 import type { ServerResponse } from 'node:http'
-import { type Clock, errorFields, type Log, type RandomBytes } from '@latchkey/shared'
+import { type Clock, errorFields, type Log, type RandomBytes, type Secret } from '@latchkey/shared'
 import type { BoundProviderKey, OpenedProviderKey } from '@latchkey/vault'
 import type { Dispatcher } from 'undici'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import { appendVia } from '../upstream/via.ts'
+import type { Answer, AttemptEnd } from './attempt-end.ts'
 import type { Candidate, Grant } from './authorize.ts'
 import { wireError } from './fault-body.ts'
+import { FormFunding } from './form-funding.ts'
 import { CutByShutdown } from './in-flight.ts'
-import type { Ask, ReadLimits } from './read.ts'
+import { withNumberField } from './output-cap.ts'
+import type { OwnTime } from './own-time.ts'
+import type { Ask } from './read.ts'
 import { type Refusal, refuse } from './refusal.ts'
-import { type Answer, type AttemptEnd, Relay } from './relay.ts'
+import { Relay } from './relay.ts'
 import { forwardedHeaders } from './request-headers.ts'
 import { type Failure, RetryPlan, retryAfterMs } from './retry.ts'
+import type { Funding, Spending } from './spending.ts'
+import type { RequestTrace } from './tracer.ts'
 import { Upload, UploadRefused } from './upload.ts'
+import type { ReadLimits } from './whole-body.ts'
 
 /** What sending asks of the vault: to open a provider key, in process and without waiting. */
 export interface ProviderKeyOpener {
@@ -39,10 +46,21 @@ export interface Sending {
   readonly rawHeaders: readonly string[]
   readonly outgoing: ServerResponse
   readonly ownHeaders: readonly string[]
+  readonly spending: Spending
+  readonly ownTime: OwnTime
+  readonly trace: RequestTrace | null
 }
 
-/** How a request ended at the provider. After `answered` the client has its answer; `failed` still needs one. */
-export type Sent = { readonly attempts: number; readonly candidate: Candidate } & (
+/**
+ * How a request ended at the provider. After `answered` the client has its answer; `failed` still needs one. Of the
+ * attempts, those count that went out: none where the first one was refused its money or its key.
+ */
+export type Sent = {
+  readonly attempts: number
+  readonly candidate: Candidate
+  /** Whether something of an attempt may have reached a provider. */
+  readonly reached: boolean
+} & (
   | { readonly kind: 'answered'; readonly answer: Answer }
   | { readonly kind: 'failed'; readonly refusal: Refusal }
   | { readonly kind: 'disconnected' }
@@ -56,13 +74,13 @@ const totalTimeout = new Error('the total timeout has passed')
  * never rejects: an admitted request must come to its record.
  */
 export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
-  const progress: Progress = { count: 0, candidate: sending.grant.candidates[0] }
+  const progress: Progress = { count: 0, candidate: sending.grant.candidates[0], reached: false }
   try {
     return await attempts(ports, sending, progress)
   } catch (error) {
     ports.log.error('request.failed', { requestId: sending.requestId, ...errorFields(error) })
-    const { count, candidate } = progress
-    return { kind: 'failed', refusal: refuse('internal_error'), attempts: count, candidate }
+    const { count, candidate, reached } = progress
+    return { kind: 'failed', refusal: refuse('internal_error'), attempts: count, candidate, reached }
   }
 }
 
@@ -70,6 +88,8 @@ export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
 interface Progress {
   count: number
   candidate: Candidate
+  /** Whether something of an attempt so far may have reached a provider. */
+  reached: boolean
 }
 
 async function attempts(ports: SendPorts, sending: Sending, progress: Progress): Promise<Sent> {
@@ -79,15 +99,30 @@ async function attempts(ports: SendPorts, sending: Sending, progress: Progress):
   for (;;) {
     progress.count++
     const end = await attempt(ports, sending, progress.candidate, plan, deadline)
-    const so = { attempts: progress.count, candidate: progress.candidate }
-    if (end.kind === 'answered' || end.kind === 'disconnected') return { ...end, ...so }
-    if (end.kind === 'refused') return { kind: 'failed', refusal: end.refusal, ...so }
+    if (end.kind === 'unsent' || end.kind === 'damaged') progress.count--
+    progress.reached ||= hasReached(end)
+    const so = { attempts: progress.count, candidate: progress.candidate, reached: progress.reached }
+    if (end.kind === 'answered') return { kind: 'answered', answer: end.answer, ...so }
+    if (end.kind === 'disconnected') return { kind: 'disconnected', ...so }
+    if (end.kind === 'unsent') {
+      // Where a provider key can't be paid for, the next one may have a budget of its own.
+      const next = end.unfunded ? plan.advance(leftOut) : null
+      if (next !== null && next.delayMs === 0) {
+        progress.candidate = next.candidate
+        continue
+      }
+      return end.refusal === null
+        ? { kind: 'disconnected', ...so }
+        : { kind: 'failed', refusal: end.refusal, ...so }
+    }
     const failure = failureOf(end, ports.clock.now())
     const next = failure === null || !repeatable(ask) ? null : plan.advance(failure)
     if (end.kind !== 'damaged') logFailure(ports.log, sending, progress, end)
     if (next === null) return { kind: 'failed', refusal: refusalOf(end), ...so }
     if (next.delayMs > 0) {
+      sending.ownTime.rest()
       await pause(Math.min(next.delayMs, deadline - ports.clock.monotonic()), sending.outgoing)
+      sending.ownTime.go()
     }
     if (sending.outgoing.destroyed) return { kind: 'disconnected', ...so }
     progress.candidate = next.candidate
@@ -96,9 +131,29 @@ async function attempts(ports: SendPorts, sending: Sending, progress: Progress):
 
 type AttemptResult =
   | AttemptEnd
-  | { readonly kind: 'refused'; readonly refusal: Refusal }
+  /** Nothing went out; `refusal` null: the client has left before. `unfunded`: its budgets refused it. */
+  | { readonly kind: 'unsent'; readonly refusal: Refusal | null; readonly unfunded: boolean }
   /** The sealed provider key does not open; another one may. */
   | { readonly kind: 'damaged' }
+
+/** As if the provider had rejected the key: it is left out from then on. */
+const leftOut: Failure = { kind: 'status', status: 401, retryAfterMs: null }
+
+function hasReached(end: AttemptResult): boolean {
+  switch (end.kind) {
+    case 'answered':
+    case 'discarded':
+      return true
+    case 'failed':
+    case 'disconnected':
+      return end.sent
+    case 'unsent':
+    case 'damaged':
+      return false
+    default:
+      return end satisfies never
+  }
+}
 
 /** Waits between rounds of attempts, no longer than there is a client to wait for. */
 function pause(milliseconds: number, outgoing: ServerResponse): Promise<void> {
@@ -114,23 +169,59 @@ function pause(milliseconds: number, outgoing: ServerResponse): Promise<void> {
   })
 }
 
-function attempt(
+const clientLeft: AttemptResult = Object.freeze({ kind: 'unsent', refusal: null, unfunded: false })
+
+/** One attempt: holds what it may cost, sends, and settles what it did cost. */
+async function attempt(
   ports: SendPorts,
   sending: Sending,
   candidate: Candidate,
   plan: RetryPlan,
   deadline: number,
 ): Promise<AttemptResult> {
-  const { grant, ask, outgoing } = sending
+  const { ask, outgoing, spending } = sending
+  if (outgoing.destroyed) return clientLeft
+  const leaving = () => leavingSignal(outgoing)
+  const funding =
+    ask.body instanceof Upload && ask.body.readsForm
+      ? new FormFunding(spending, candidate, ask.body, leaving)
+      : spending.fund(candidate, leaving)
+  const funded = funding instanceof Promise ? await funding : funding
+  if (funded?.kind !== 'funded') return { kind: 'unsent', refusal: funded, unfunded: funded !== null }
+  if (outgoing.destroyed) {
+    funded.end(null)
+    return clientLeft
+  }
+  let end: AttemptEnd | null = null
+  try {
+    const opened = ports.vault.openProviderKey(candidate.providerKey)
+    // The vault has said in the log which one is damaged.
+    if (opened.kind === 'damaged') return opened
+    if (opened.kind === 'sealed') return { kind: 'unsent', refusal: refuse('vault_sealed'), unfunded: false }
+    end = await dispatch(ports, sending, candidate, opened.secret, funded, plan, deadline)
+    return end
+  } finally {
+    funded.end(end)
+  }
+}
+
+function dispatch(
+  ports: SendPorts,
+  sending: Sending,
+  candidate: Candidate,
+  secret: Secret,
+  { cap, headers }: Funding,
+  plan: RetryPlan,
+  deadline: number,
+): Promise<AttemptEnd> {
+  const { grant, ask, outgoing, ownHeaders, ownTime, trace } = sending
   const { provider, providerKey } = candidate
-  if (outgoing.destroyed) return Promise.resolve({ kind: 'disconnected' })
-  const opened = ports.vault.openProviderKey(providerKey)
-  if (opened.kind === 'sealed') return Promise.resolve({ kind: 'refused', refusal: refuse('vault_sealed') })
-  // The vault has said so in the log.
-  if (opened.kind === 'damaged') return Promise.resolve({ kind: 'damaged' })
+  const body =
+    cap !== null && Buffer.isBuffer(ask.body) ? withNumberField(ask.body, cap.field, cap.tokens) : ask.body
   const upstream = ports.upstreams.at(providerKey.baseUrl)
-  const { flat, via } = forwardedHeaders(sending.rawHeaders, provider)
-  const length = ask.body instanceof Upload ? outgoing.req.headers['content-length'] : undefined
+  const traced = trace?.attempt(candidate) ?? null
+  const { flat, via } = forwardedHeaders(sending.rawHeaders, provider, traced !== null)
+  const length = body instanceof Upload ? outgoing.req.headers['content-length'] : undefined
   return new Promise((resolve) => {
     const relay = new Relay(
       {
@@ -140,7 +231,7 @@ function attempt(
         path: grant.target.endpoint,
         hideUsage: ask.hideUsage,
         visibleModels: grant.principal.policy.models,
-        ownHeaders: sending.ownHeaders,
+        ownHeaders: headers.length === 0 ? ownHeaders : [...ownHeaders, ...headers],
         monotonic: () => ports.clock.monotonic(),
         discards: (status, retryAfter) =>
           RetryPlan.retryable(status) &&
@@ -152,10 +243,13 @@ function attempt(
       },
       (end) => {
         clearTimeout(total)
+        ownTime.go()
+        traced?.end(end)
         resolve(end)
       },
     )
     const total = setTimeout(() => relay.abort(totalTimeout), Math.max(0, deadline - ports.clock.monotonic()))
+    ownTime.rest()
     upstream.pool.dispatch(
       {
         path: originForm(upstream.basePath + grant.target.upstreamPath),
@@ -168,13 +262,21 @@ function attempt(
           'via',
           appendVia(via, ports.viaName),
           ...(length === undefined ? [] : ['content-length', length]),
-          ...provider.credentialHeader(opened.secret),
+          ...(traced === null ? [] : traced.headers),
+          ...provider.credentialHeader(secret),
         ],
-        body: ask.body as Buffer | null,
+        body: body as Buffer | null,
       },
       relay,
     )
   })
+}
+
+/** Aborts when the client leaves: whoever waits for money then takes none. */
+function leavingSignal(outgoing: ServerResponse): AbortSignal {
+  const leaving = new AbortController()
+  outgoing.once('close', () => leaving.abort())
+  return leaving.signal
 }
 
 /** A base URL without a path, and a request to it as it is, leave nothing before the query. */
@@ -187,14 +289,13 @@ function repeatable(ask: Ask): boolean {
   return !(ask.body instanceof Upload && ask.body.started)
 }
 
-type Unanswered = Exclude<AttemptResult, { readonly kind: 'answered' | 'disconnected' | 'refused' }>
+type Unanswered = Exclude<AttemptResult, { readonly kind: 'answered' | 'disconnected' | 'unsent' }>
 
 function failureOf(end: Unanswered, now: number): Failure | null {
-  // As if the provider had rejected the key: it is left out from then on.
-  if (end.kind === 'damaged') return { kind: 'status', status: 401, retryAfterMs: null }
+  if (end.kind === 'damaged') return leftOut
   if (end.kind === 'discarded')
     return { kind: 'status', status: end.status, retryAfterMs: retryAfterMs(end.retryAfter, now) }
-  return end.began || timedOut(end.error) || isOurs(end.error) ? null : { kind: 'connection' }
+  return end.status !== null || timedOut(end.error) || isOurs(end.error) ? null : { kind: 'connection' }
 }
 
 /** Whether the attempt was broken off on our side, so that another one would fare no better. */

@@ -1,12 +1,14 @@
 import type { RequestId } from '@latchkey/shared'
-import { catalogue } from '@latchkey/shared'
+import { catalogue, nanoUsd } from '@latchkey/shared'
 import type { Principal } from '@latchkey/vault'
 import type { RequestRecord } from '../records/request-record.ts'
+import type { Admission } from './admit.ts'
 import type { Annotations } from './annotations.ts'
 import { storable } from './annotations.ts'
 import type { Ask } from './read.ts'
 import type { Refusal } from './refusal.ts'
 import type { Sent } from './send.ts'
+import type { Spending, Spent } from './spending.ts'
 import { Upload } from './upload.ts'
 
 /** What is known of a request from its first line on. Times in milliseconds. */
@@ -26,12 +28,51 @@ export interface Arrival {
 /** nginx's status for a client that left before it was answered. */
 const clientClosedRequest = 499
 
-/** The record of a request that was sent, whatever came of it. `ended` is monotonic. */
-export function settledRecord(
+/**
+ * Ends an admitted request in its books: what it cost and used, in the one record that it gives. `ended` is
+ * monotonic. One that never went out gives back what it had taken, and is recorded as refused.
+ */
+export function conclude(
+  admission: Admission,
   arrival: Arrival,
   principal: Principal,
   ask: Ask,
   sent: Sent,
+  spending: Spending,
+  ended: number,
+): RequestRecord {
+  if (sent.attempts === 0 && sent.kind !== 'answered') {
+    const refusal = sent.kind === 'failed' ? sent.refusal : null
+    const unsent = unsentRecord(arrival, principal, ask, refusal, ended)
+    admission.refuse(unsent)
+    return unsent
+  }
+  const record = sentRecord(arrival, principal, ask, sent, spending.spent, ended)
+  if (sent.kind !== 'answered' && !sent.reached) admission.recordUnsent(record)
+  else admission.record(record, tokensUsed(sent) ?? unknownTokens(ask, sent, spending))
+  return record
+}
+
+/** The tokens that a request has used; null: nobody has said. What the provider refused has used none. */
+function tokensUsed(sent: Sent): number | null {
+  if (sent.kind !== 'answered') return null
+  const { status, reading } = sent.answer
+  if (reading === null) return status < 300 ? null : 0
+  return (reading.usage.inputTokens ?? 0) + (reading.usage.outputTokens ?? 0)
+}
+
+/** What stands for tokens that nobody has told: what was taken (null), or of a form, what it was found to ask for at its end. */
+function unknownTokens({ body }: Ask, { candidate }: Sent, spending: Spending): number | null {
+  return body instanceof Upload && body.readsForm ? spending.tokens(candidate) : null
+}
+
+/** The record of a request that was sent, whatever came of it. */
+function sentRecord(
+  arrival: Arrival,
+  principal: Principal,
+  ask: Ask,
+  sent: Sent,
+  spent: Spent,
   ended: number,
 ): RequestRecord {
   const answer = sent.kind === 'answered' ? sent.answer : null
@@ -55,6 +96,11 @@ export function settledRecord(
     responseBytes: answer?.bytes ?? 0,
     timeToFirstByteMs:
       answer === null || answer.firstByteAt === null ? null : answer.firstByteAt - arrival.started,
+    cost: spent.cost,
+    held: spent.held,
+    estimated: spent.estimated,
+    priceVersion: spent.priceVersion,
+    settlements: spent.settlements,
   }
 }
 
@@ -83,6 +129,11 @@ export function unsentRecord(
     requestBytes: ask?.bufferedBytes ?? 0,
     responseBytes: 0,
     timeToFirstByteMs: null,
+    cost: nanoUsd(0n),
+    held: null,
+    estimated: false,
+    priceVersion: null,
+    settlements: [],
   }
 }
 
@@ -92,6 +143,7 @@ function base(arrival: Arrival, principal: Principal, ended: number) {
     organizationId: principal.organizationId,
     keyId: principal.keyId,
     keyName: principal.keyName,
+    groupId: principal.group?.id ?? null,
     method: arrival.method,
     endpoint: stored(arrival.endpoint) ?? '',
     durationMs: ended - arrival.started,

@@ -13,29 +13,57 @@ export class UploadRefused extends LatchkeyError {
   }
 }
 
+/** What a multipart form has said so far. */
+export interface Form {
+  readonly model: string | null
+  /** It can be read in more than one way, or not at all. */
+  readonly malformed: boolean
+  /** Its text fields; values of more than 4 KiB stand as ''. Empty where it is malformed. */
+  readonly fields: Readonly<Record<string, string>>
+  /** Bytes of the values of all text fields, whole. */
+  readonly fieldBytes: number
+  /** Whether that is all: everything but the closing boundary has been let through. */
+  readonly final: boolean
+}
+
+/** Says whether a form may go on. */
+export type JudgeForm = (form: Form) => Refusal | null | Promise<Refusal | null>
+
 /**
- * A request body that streams through and is never held whole. Of a multipart form the closing
- * boundary is withheld until `decide` has agreed to the model: a refusal breaks the upload off, so
- * the upstream never has a whole request to act on.
+ * A request body that streams through and is never held whole. Of a multipart form the closing boundary is
+ * withheld until it has been judged: a refusal breaks the upload off, so the upstream never has a whole request
+ * to act on.
  */
 export class Upload implements AsyncIterable<Buffer> {
+  /**
+   * Asked once, at the end of a form that `decide` allows, before its closing boundary is let through: where money
+   * is held. Never asked about a body that is no form (`readsForm`).
+   */
+  beforeEnd: JudgeForm | null = null
   readonly #incoming: IncomingMessage
   readonly #scanner: MultipartScanner | null
-  readonly #decide: (model: string | null, malformed: boolean) => Refusal | null
+  readonly #decide: JudgeForm
   readonly #idleTimeoutMs: number
   #bytes = 0
   #started = false
+  #judged: Pick<Form, 'model' | 'malformed' | 'final'> = { model: null, malformed: false, final: false }
 
+  /** `decide` is asked whenever the form has named its model or turned out to be malformed, and at its end. */
   constructor(
     incoming: IncomingMessage,
     scanner: MultipartScanner | null,
-    decide: (model: string | null, malformed: boolean) => Refusal | null,
+    decide: JudgeForm,
     idleTimeoutMs: number,
   ) {
     this.#incoming = incoming
     this.#scanner = scanner
     this.#decide = decide
     this.#idleTimeoutMs = idleTimeoutMs
+  }
+
+  /** Whether it is a form that is read while it passes. */
+  get readsForm(): boolean {
+    return this.#scanner !== null
   }
 
   /** Bytes received so far. */
@@ -56,23 +84,19 @@ export class Upload implements AsyncIterable<Buffer> {
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     this.#started = true
     const scanner = this.#scanner
-    let decided = false
-    for await (const chunk of this.#chunks()) {
-      if (scanner === null) {
-        yield chunk
-        continue
-      }
-      const { pass, closing } = scanner.push(chunk)
-      if (pass.length > 0) yield pass
-      if (closing !== null || scanner.malformed || scanner.model !== null) this.#refuseUnlessAllowed(scanner)
-      if (closing !== null) {
-        decided = true
-        yield closing
-      }
+    if (scanner === null) {
+      yield* this.#chunks()
+      return
     }
-    const rest = scanner?.end() ?? null
-    if (scanner !== null && !decided) this.#refuseUnlessAllowed(scanner)
-    if (rest !== null && rest.length > 0 && !decided) yield rest
+    for await (const chunk of this.#chunks()) {
+      const pass = scanner.push(chunk)
+      // A malformed form does not end at its closing boundary: what follows goes on as it comes.
+      await this.#judge(scanner, scanner.closed && scanner.malformed)
+      if (pass.length > 0) yield pass
+    }
+    const rest = scanner.end()
+    await this.#judge(scanner, true)
+    if (rest.length > 0) yield rest
   }
 
   /** The chunks as they come. An upload in which nothing moves, on whichever side, is broken off. */
@@ -91,8 +115,13 @@ export class Upload implements AsyncIterable<Buffer> {
     }
   }
 
-  #refuseUnlessAllowed(scanner: MultipartScanner): void {
-    const refusal = this.#decide(scanner.model, scanner.malformed)
-    if (refusal !== null) throw new UploadRefused(refusal)
+  async #judge(scanner: MultipartScanner, final: boolean): Promise<void> {
+    const { model, malformed } = scanner
+    const judged = this.#judged
+    if (judged.final || (!final && judged.model === model && judged.malformed === malformed)) return
+    this.#judged = { model, malformed, final }
+    const form: Form = { model, malformed, fields: scanner.fields, fieldBytes: scanner.fieldBytes, final }
+    const refusal = (await this.#decide(form)) ?? (final ? await this.beforeEnd?.(form) : null)
+    if (refusal) throw new UploadRefused(refusal)
   }
 }

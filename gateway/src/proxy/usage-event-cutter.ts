@@ -1,7 +1,9 @@
-import { eventData } from './stream-tail.ts'
+import { eventValue, lastEventEnd, mentionsUsage } from './event-stream.ts'
+import { GatheredBytes } from './gathered-bytes.ts'
 
-const nothing = Buffer.alloc(0)
 const longestUsageEvent = 64 * 1024
+/** There is one in a stream. Who sends very many wants us to be busy. */
+const mostParsed = 1000
 
 /**
  * Cuts out of a chat-completion stream the one event that is there because we asked for usage and
@@ -9,65 +11,55 @@ const longestUsageEvent = 64 * 1024
  * an event that is not complete yet a moment later, when it is.
  */
 export class UsageEventCutter {
-  #held: Buffer = nothing
+  /** An event that is not complete yet. */
+  readonly #held = new GatheredBytes()
+  #parsed = 0
 
   /** The bytes that may go on now. */
   push(chunk: Buffer): Buffer {
-    const data = this.#held.length === 0 ? chunk : Buffer.concat([this.#held, chunk])
-    const complete = endOfLastEvent(data)
+    const before = this.#held.length
+    if (before === 0 && lastEventEnd(chunk) === chunk.length) return this.#withoutUsageEvents(chunk)
+    this.#held.append(chunk)
+    // No event ends in what was held, unless its last byte has waited for what follows.
+    const complete = Math.max(0, lastEventEnd(this.#held.bytes, Math.max(0, before - 1)))
     // What is longer than any usage event need not be waited for.
-    const hold = data.length - complete > longestUsageEvent ? data.length : complete
-    this.#held = data.subarray(hold)
-    return withoutUsageEvents(data.subarray(0, hold))
+    if (this.#held.length - complete > longestUsageEvent) return this.end()
+    if (complete === 0) return nothing
+    const bytes = this.#held.take()
+    if (complete < bytes.length) this.#held.append(bytes.subarray(complete))
+    return this.#withoutUsageEvents(bytes.subarray(0, complete))
   }
 
   /** What is held when the stream has ended properly. Where it broke, a partial event is not passed on. */
   end(): Buffer {
-    const held = this.#held
-    this.#held = nothing
-    return withoutUsageEvents(held)
+    return this.#withoutUsageEvents(this.#held.take())
   }
-}
 
-function endOfLastEvent(data: Buffer): number {
-  const newline = data.lastIndexOf('\n\n')
-  const crlf = data.lastIndexOf('\r\n\r\n')
-  return Math.max(newline === -1 ? 0 : newline + 2, crlf === -1 ? 0 : crlf + 4)
-}
-
-function withoutUsageEvents(data: Buffer): Buffer {
-  // Native search first: nearly no chunk holds the event, and none is parsed for nothing.
-  if (!data.includes('"usage"') || !/"choices"\s*:\s*\[\s*\]/.test(data.toString('latin1'))) return data
-  const kept: Buffer[] = []
-  let at = 0
-  while (at < data.length) {
-    const end = nextEventEnd(data, at)
-    const event = data.subarray(at, end)
-    if (!isUsageEvent(event)) kept.push(event)
-    at = end
+  #withoutUsageEvents(bytes: Buffer): Buffer {
+    if (!mentionsUsage(bytes)) return bytes
+    const kept: Buffer[] = []
+    let keptTo = bytes.length
+    for (let end = bytes.length, start: number; end > 0; end = start) {
+      start = Math.max(0, lastEventEnd(bytes, 0, end - 1))
+      if (!this.#isUsageEvent(bytes.subarray(start, end))) continue
+      kept.push(bytes.subarray(end, keptTo))
+      keptTo = start
+    }
+    if (kept.length === 0) return bytes
+    return Buffer.concat([bytes.subarray(0, keptTo), ...kept.reverse()])
   }
-  return Buffer.concat(kept)
-}
 
-function nextEventEnd(data: Buffer, from: number): number {
-  const newline = data.indexOf('\n\n', from)
-  const crlf = data.indexOf('\r\n\r\n', from)
-  const ends = [newline === -1 ? data.length : newline + 2, crlf === -1 ? data.length : crlf + 4]
-  return Math.min(...ends)
-}
-
-function isUsageEvent(event: Buffer): boolean {
-  try {
-    const value: unknown = JSON.parse(eventData(event.toString('utf8').trimEnd()))
+  #isUsageEvent(event: Buffer): boolean {
+    // Some providers tell usage in each event: those with choices need no parser.
+    if (!mentionsUsage(event) || !noChoices.test(event.toString('latin1'))) return false
+    if (++this.#parsed > mostParsed) return false
+    const value = eventValue(event)
     if (typeof value !== 'object' || value === null || !('choices' in value) || !('usage' in value))
       return false
-    return (
-      Array.isArray(value.choices) &&
-      value.choices.length === 0 &&
-      typeof value.usage === 'object' &&
-      value.usage !== null
-    )
-  } catch {
-    return false
+    const { choices, usage } = value
+    return Array.isArray(choices) && choices.length === 0 && typeof usage === 'object' && usage !== null
   }
 }
+
+const nothing = Buffer.alloc(0)
+const noChoices = /"choices"\s*:\s*\[\s*\]/

@@ -55,7 +55,7 @@ const mostModels = 1000
 /** Under this name the tallies of models beyond the first thousand are added up. */
 export const otherModels = '(other)'
 /** Under this name stand the requests that named no model. */
-export const noModel = '(none)'
+const noModel = '(none)'
 
 /** The simulator's own account of what it served. Totals are exact; entries are the latest few. */
 export class Books {

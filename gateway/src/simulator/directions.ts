@@ -10,6 +10,8 @@ export interface Directions {
   readonly tokens: number
   readonly pace: number
   readonly chunkTokens: number
+  /** How many input tokens to report and to bill; null: as many as were counted. */
+  readonly inputTokens: number | null
   /** How many input tokens to report as read from a prompt cache, at most all of them. */
   readonly cachedTokens: number
 }
@@ -17,7 +19,15 @@ export interface Directions {
 /** Directions where no header says anything. */
 export function defaultDirections(options: SimulatorOptions): Directions {
   const { latencyMs, tokens, pace, chunkTokens } = options
-  return Object.freeze({ faults: noFaults, latencyMs, tokens, pace, chunkTokens, cachedTokens: 0 })
+  return Object.freeze({
+    faults: noFaults,
+    latencyMs,
+    tokens,
+    pace,
+    chunkTokens,
+    inputTokens: null,
+    cachedTokens: 0,
+  })
 }
 
 /** Reads the `x-simulator-*` headers of a request. Throws `invalid_request`, naming the header. */
@@ -29,6 +39,7 @@ export function readDirections(headers: IncomingHttpHeaders, defaults: Direction
     tokens: whole(headers, 'x-simulator-tokens', 1, mostTokens) ?? defaults.tokens,
     pace: whole(headers, 'x-simulator-pace', 0, mostPace) ?? defaults.pace,
     chunkTokens: whole(headers, 'x-simulator-chunk', 1, mostTokens) ?? defaults.chunkTokens,
+    inputTokens: whole(headers, 'x-simulator-input', 1, 1e9) ?? defaults.inputTokens,
     cachedTokens: whole(headers, 'x-simulator-cached', 0, 1e9) ?? defaults.cachedTokens,
   }
 }

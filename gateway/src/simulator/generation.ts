@@ -50,7 +50,7 @@ export function generate(call: Call, ask: GenerationAsk, choice: number): Genera
 }
 
 /** Models that think before they answer, by the names that OpenAI gives them. */
-export function isReasoningModel(model: string): boolean {
+function isReasoningModel(model: string): boolean {
   return /^(?:o\d|gpt-5(?!-chat))/.test(model)
 }
 

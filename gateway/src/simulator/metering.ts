@@ -12,9 +12,10 @@ export interface Metered {
 
 /** Adds up what `choices` used. A lie is billed as it is told: a provider charges what it reports. */
 export function meter(directions: Directions, prompt: PromptTokens, choices: readonly Generation[]): Metered {
+  const inputTokens = directions.inputTokens ?? prompt.total
   const usage = usageOf({
-    inputTokens: prompt.total,
-    cachedInputTokens: Math.min(prompt.total, directions.cachedTokens),
+    inputTokens,
+    cachedInputTokens: Math.min(inputTokens, directions.cachedTokens),
     audioInputTokens: prompt.audio,
     outputTokens: choices.reduce((sum, choice) => sum + choice.outputTokens, 0),
     reasoningTokens: choices.reduce((sum, choice) => sum + choice.reasoningTokens, 0),

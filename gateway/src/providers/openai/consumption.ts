@@ -1,25 +1,24 @@
 import { type Consumption, noTokens } from '../../pricing/consumption.ts'
 import { hostedToolCalls, imageToolTokens } from './hosted-tools.ts'
-import { type Fields, fields, tokenCounts } from './token-counts.ts'
+import { tokenCounts } from './token-counts.ts'
+import type { Fields, UsageObject } from './usage-object.ts'
 
 /**
- * Reads what an answer, or the event of a stream that tells it, says was used: chat and legacy completions,
- * responses, embeddings, images, transcriptions by token and by length, `speech.audio.done`, and realtime's
- * `response.done`. Null where it does not say. Details that claim more than their total are cut to it.
- * Source: https://platform.openai.com/docs/api-reference, the `usage` object of each.
+ * What an answer with this usage says was used of what costs money; null where it counts nothing. `event`: the
+ * answer itself, or the event of a stream that carries it. Transcriptions may tell seconds in place of tokens.
  */
-export function readOpenaiConsumption(value: unknown): Consumption | null {
-  const event = fields(value)
-  if (event === null) return null
-  const answer = fields(event.response) ?? event
-  const usage = fields(answer.usage)
-  if (usage === null) return null
-  const tokens = tokenCounts(usage, makesImages(event))
-  const audioMs = usage.type === 'duration' ? milliseconds(usage.seconds) : 0
-  if (tokens === null && usage.type !== 'duration') return null
+export function consumptionOf(
+  event: Fields,
+  answer: Fields,
+  usage: Fields,
+  counted: UsageObject,
+): Consumption | null {
+  const timed = usage.type === 'duration'
+  const tokens = tokenCounts(counted, makesImages(event))
+  if (tokens === null && !timed) return null
   return {
     tokens: tokens ?? noTokens,
-    audioMs,
+    audioMs: timed ? milliseconds(usage.seconds) : 0,
     serviceTier: typeof answer.service_tier === 'string' ? answer.service_tier : null,
     toolCalls: hostedToolCalls(answer),
     imageTool: imageToolTokens(answer),
@@ -30,7 +29,7 @@ export function readOpenaiConsumption(value: unknown): Consumption | null {
 function makesImages(event: Fields): boolean {
   const { type } = event
   if (typeof type === 'string') return type.startsWith('image_generation.') || type.startsWith('image_edit.')
-  return event.object === undefined && 'created' in event && Array.isArray(event.data)
+  return event.object === undefined && 'created' in event && 'data' in event
 }
 
 /** Providers send seconds as a JSON number; below a microsecond it holds nothing but its own rounding. */

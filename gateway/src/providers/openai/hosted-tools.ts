@@ -1,5 +1,6 @@
 import type { TokenCounts } from '../../pricing/consumption.ts'
-import { type Fields, fields, tokenCounts } from './token-counts.ts'
+import { tokenCounts } from './token-counts.ts'
+import { type Fields, fields, usageObject } from './usage-object.ts'
 
 /** The price of a container by its memory. Source: https://developers.openai.com/api/docs/pricing */
 const containerPrices: Readonly<Record<string, string>> = {
@@ -15,11 +16,11 @@ const containerPrices: Readonly<Record<string, string>> = {
  * Source: https://platform.openai.com/docs/api-reference/responses/object
  */
 export function hostedToolCalls(answer: Fields): ReadonlyMap<string, number> {
+  if (!Array.isArray(answer.output)) return noCalls
   const calls = new Map<string, number>()
   const add = (price: string, times: number) => {
     if (times > 0) calls.set(price, (calls.get(price) ?? 0) + times)
   }
-  if (!Array.isArray(answer.output)) return calls
   const items = answer.output.map(fields)
   add(webSearchPrice(answer), webSearches(answer, items))
   add('file_search', items.filter((item) => item?.type === 'file_search_call').length)
@@ -30,6 +31,8 @@ export function hostedToolCalls(answer: Fields): ReadonlyMap<string, number> {
   return calls
 }
 
+const noCalls: ReadonlyMap<string, number> = new Map()
+
 /** The tokens that the image tool used; null where the answer tells none. */
 export function imageToolTokens(answer: Fields): TokenCounts | null {
   const usage = fields(fields(answer.tool_usage)?.image_gen)
@@ -38,8 +41,8 @@ export function imageToolTokens(answer: Fields): TokenCounts | null {
   const details = fields(usage.input_tokens_details)
   const tokens = tokenCounts(
     {
-      ...usage,
-      input_tokens_details: {
+      ...usageObject(usage),
+      inputDetails: {
         ...details,
         cached_tokens: usage.cached_tokens,
         cached_tokens_details: { image_tokens: cached?.cached_image_tokens },

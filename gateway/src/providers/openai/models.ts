@@ -1,9 +1,7 @@
-import type { ModelsAsked } from '../provider.ts'
+import type { ModelsAsked, OtherModel } from '../provider.ts'
 
 /** The model of the Responses API's image tool where the tool names none. Source: its API reference. */
 const defaultImageModel = 'gpt-image-1'
-
-type Others = { readonly model: string | null; readonly param: string }[]
 
 /**
  * The models that a request body asks for: `model`, those of tools that call a model themselves,
@@ -12,24 +10,30 @@ type Others = { readonly model: string | null; readonly param: string }[]
  */
 export function openaiModelsAsked(body: Readonly<Record<string, unknown>>): ModelsAsked {
   const { model, models, prompt, tools } = body
-  const others: Others = []
-  if (Array.isArray(models)) {
-    for (const [index, name] of models.entries())
-      others.push({ model: stringOrNull(name), param: `models[${index}]` })
-  } else if (models !== undefined && models !== null) {
-    others.push({ model: stringOrNull(models), param: 'models' })
-  }
-  if (Array.isArray(tools)) {
-    for (const [index, tool] of tools.entries()) {
-      if (typeof tool !== 'object' || tool === null) continue
-      const param = `tools[${index}].model`
-      if ('model' in tool) others.push({ model: stringOrNull(tool.model), param })
-      else if ('type' in tool && tool.type === 'image_generation')
-        others.push({ model: defaultImageModel, param })
-    }
-  }
   const storedPrompt = typeof prompt === 'object' && prompt !== null && !Array.isArray(prompt)
-  return { model: stringOrNull(model), others, hiddenIn: storedPrompt ? 'prompt' : null }
+  return {
+    model: stringOrNull(model),
+    // Made as they are looked at: for most keys nobody asks, and a body may name very many.
+    others: { [Symbol.iterator]: () => othersIn(models, tools) },
+    hiddenIn: storedPrompt ? 'prompt' : null,
+  }
+}
+
+function* othersIn(models: unknown, tools: unknown): Generator<OtherModel> {
+  if (Array.isArray(models)) {
+    for (const [index, name] of models.entries()) {
+      yield { model: stringOrNull(name), param: `models[${index}]` }
+    }
+  } else if (models !== undefined && models !== null) {
+    yield { model: stringOrNull(models), param: 'models' }
+  }
+  if (!Array.isArray(tools)) return
+  for (const [index, tool] of tools.entries()) {
+    if (typeof tool !== 'object' || tool === null) continue
+    const param = `tools[${index}].model`
+    if ('model' in tool) yield { model: stringOrNull(tool.model), param }
+    else if ('type' in tool && tool.type === 'image_generation') yield { model: defaultImageModel, param }
+  }
 }
 
 function stringOrNull(value: unknown): string | null {

@@ -2,7 +2,7 @@ import type { Provider } from '../provider.ts'
 import { openaiEndpoint } from './endpoints.ts'
 import { openaiErrorBody, openaiStreamError } from './errors.ts'
 import { openaiModelsAsked } from './models.ts'
-import { readOpenaiUsage } from './usage.ts'
+import { openaiAnswerMembers, readOpenai } from './reading.ts'
 
 /** OpenAI. Source: https://platform.openai.com/docs/api-reference/authentication */
 export const openai: Provider = {
@@ -12,7 +12,8 @@ export const openai: Provider = {
   endpoint: openaiEndpoint,
   modelsAsked: openaiModelsAsked,
   allowsRequestHeader: (name) => name.startsWith('openai-') || name.startsWith('x-stainless-'),
-  read: readOpenaiUsage,
+  read: readOpenai,
+  answerMembers: openaiAnswerMembers,
   errorBody: openaiErrorBody,
   streamError: openaiStreamError,
 }

@@ -1,25 +1,20 @@
 import type { TokenCounts } from '../../pricing/consumption.ts'
-
-/** A JSON object's members. */
-export type Fields = Readonly<Record<string, unknown>>
+import { count, type Fields, fields, type UsageObject } from './usage-object.ts'
 
 /**
- * The tokens of a usage object in any of OpenAI's spellings; null where it counts none. `outputIsImage`: what
- * output is, unless the object says so itself.
+ * The tokens of a usage object by what they are billed as; null where it counts none. `outputIsImage`: what output
+ * is, unless the object says so itself. Details that claim more than their total are cut to it.
  */
-export function tokenCounts(usage: Fields, outputIsImage: boolean): TokenCounts | null {
-  const input = count(usage.prompt_tokens ?? usage.input_tokens)
-  const output = count(usage.completion_tokens ?? usage.output_tokens)
+export function tokenCounts(usage: UsageObject, outputIsImage: boolean): TokenCounts | null {
+  const { input, output } = usage
   if (input === null && output === null) return null
-  return { ...inputCounts(usage, input ?? 0), ...outputCounts(usage, output ?? 0, outputIsImage) }
+  return {
+    ...inputCounts(usage.inputDetails, input ?? 0),
+    ...outputCounts(usage.outputDetails, output ?? 0, outputIsImage),
+  }
 }
 
-function inputCounts(usage: Fields, total: number) {
-  const details =
-    fields(usage.prompt_tokens_details) ??
-    fields(usage.input_tokens_details) ??
-    fields(usage.input_token_details) ??
-    {}
+function inputCounts(details: Fields, total: number) {
   const cachedDetails = fields(details.cached_tokens_details) ?? {}
   const written = fields(details.cache_write_tokens_details) ?? {}
   const rest = new Remainder(total)
@@ -42,12 +37,7 @@ function inputCounts(usage: Fields, total: number) {
   }
 }
 
-function outputCounts(usage: Fields, total: number, outputIsImage: boolean) {
-  const details =
-    fields(usage.completion_tokens_details) ??
-    fields(usage.output_tokens_details) ??
-    fields(usage.output_token_details) ??
-    {}
+function outputCounts(details: Fields, total: number, outputIsImage: boolean) {
   const rest = new Remainder(total)
   const outputAudio = rest.take(details.audio_tokens)
   if (outputIsImage && details.image_tokens === undefined) {
@@ -71,14 +61,4 @@ class Remainder {
     this.left -= taken
     return taken
   }
-}
-
-/** A count of tokens; null for what is none. */
-function count(value: unknown): number | null {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0 ? value : null
-}
-
-/** A JSON object's fields; null for anything else. */
-export function fields(value: unknown): Fields | null {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Fields) : null
 }

@@ -2,15 +2,24 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream'
 import { getRequestListener, type HttpBindings } from '@hono/node-server'
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
-import { catalogue, type ErrorCode, errorFields } from '@latchkey/shared'
+import { catalogue, type ErrorCode, errorFields, type StatusWire } from '@latchkey/shared'
 import { Hono } from 'hono'
-import { openai } from '../providers/openai/openai.ts'
-import { faultBody } from './fault-body.ts'
-import { type ProxyPorts, proxy } from './pipeline.ts'
-import { refuse } from './refusal.ts'
+import { type HolderPorts, serveKey } from './holder/serve-key.ts'
+import { openai } from './providers/openai/openai.ts'
+import { faultBody } from './proxy/fault-body.ts'
+import type { Observer } from './proxy/observer.ts'
+import { type ProxyPorts, proxy } from './proxy/pipeline.ts'
+import { refuse } from './proxy/refusal.ts'
 
 /** Whether requests can be served, and if not, why. */
 export type Readiness = 'ready' | 'starting' | 'sealed' | 'draining'
+
+/** What `/readyz` says. */
+export interface Health {
+  readonly status: Readiness
+  /** For people: whose database it is. */
+  readonly mode: StatusWire['mode']
+}
 
 const headersTimeoutMs = 60_000
 /** Longer than load balancers keep idle connections, so that they close first and no request is lost. */
@@ -21,15 +30,20 @@ const keepAliveTimeoutMs = 75_000
  * which works on Node's own request and response. `requestTimeoutMs` bounds the receipt of a request.
  */
 export function createDataPlane(
-  ports: ProxyPorts,
-  readiness: () => Readiness,
+  ports: ProxyPorts & HolderPorts,
+  health: () => Health,
   requestTimeoutMs: number,
 ): Server {
   const app = new Hono<{ Bindings: HttpBindings }>()
   app.get('/livez', (c) => c.json({ status: 'live' }))
   app.get('/readyz', (c) => {
-    const status = readiness()
-    return c.json({ status }, status === 'ready' ? 200 : 503)
+    const { status, mode } = health()
+    return c.json({ status, mode }, status === 'ready' ? 200 : 503)
+  })
+  app.get('/key', (c) => {
+    const { incoming, outgoing } = c.env
+    void serveKey(ports, incoming, outgoing)
+    return RESPONSE_ALREADY_SENT
   })
   app.all('*', (c) => {
     const { incoming, outgoing } = c.env
@@ -43,7 +57,10 @@ export function createDataPlane(
   const listener = getRequestListener(app.fetch, {
     overrideGlobalObjects: false,
     autoCleanupIncoming: false,
-    errorHandler: answerUnroutable,
+    errorHandler: () => {
+      ports.observer.refused('invalid_request')
+      return answerUnroutable()
+    },
   })
   const server = createServer({
     requestTimeout: requestTimeoutMs,
@@ -64,7 +81,7 @@ export function createDataPlane(
     const answer = answers.get(socket)
     // An error in the middle of an answer would be read as a part of it.
     if (answer?.headersSent && !answer.writableFinished) socket.destroy()
-    else answerClientError(error, socket)
+    else answerClientError(error, socket, ports.observer)
   })
   return server
 }
@@ -77,12 +94,13 @@ function answerUnroutable(): Response {
 }
 
 /** Answers bytes that are no HTTP request, which reach no route, in the same shape as all other errors. */
-function answerClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
+function answerClientError(error: NodeJS.ErrnoException, socket: Duplex, observer: Observer): void {
   if (!socket.writable || error.code === 'ECONNRESET') {
     socket.destroy()
     return
   }
   const code: ErrorCode = error.code === 'HPE_HEADER_OVERFLOW' ? 'headers_too_large' : 'invalid_request'
+  observer.refused(code)
   const { status } = catalogue[code]
   const body = faultBody(openai, refuse(code))
   socket.end(
