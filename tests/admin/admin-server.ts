@@ -1,12 +1,14 @@
 import { once } from 'node:events'
 import { createServer, type IncomingHttpHeaders, request } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
-import { type ProviderKeyTestWire, systemClock, systemRandom } from '@latchkey/shared'
+import { type ProviderKeyTestWire, type Secret, systemClock, systemRandom } from '@latchkey/shared'
 import type { VaultOptions } from '@latchkey/vault'
 import type { Hono } from 'hono'
 import { onTestFinished } from 'vitest'
 import { createAdminApp } from '../../gateway/src/admin/app.ts'
 import { ensureAdminToken } from '../../gateway/src/admin/token.ts'
+import { builtInPrices } from '../../gateway/src/pricing/load-prices.ts'
+import { PriceBook } from '../../gateway/src/pricing/price-book.ts'
 
 import { type RecordedLog, recordLog } from '../support/recorded-log.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -28,6 +30,7 @@ export interface Ask {
 
 /** An admin plane on a real socket, with a vault and a database of its own. */
 export interface AdminServer extends TestVault {
+  readonly prices: PriceBook
   readonly app: Hono
   readonly url: string
   readonly token: string
@@ -40,25 +43,53 @@ export interface AdminOptions {
   readonly vault?: Partial<VaultOptions>
   readonly providerTest?: ProviderKeyTestWire
   readonly adminHost?: string
+  readonly metricsToken?: Secret
 }
 
 export async function startAdminServer(options: AdminOptions = {}): Promise<AdminServer> {
   const parts = await testVault(options.vault)
   const log = recordLog()
   const adminToken = ensureAdminToken(temporaryDirectory(), systemRandom)
+  const prices = new PriceBook({
+    files: [builtInPrices()],
+    database: parts.database.kysely,
+    organizationId: parts.vault.defaultOrganizationId,
+    changes: parts.vault.changes,
+    log,
+  })
+  await prices.start()
+  onTestFinished(() => prices.close())
   const app = createAdminApp({
     vault: parts.vault,
     database: parts.database.kysely,
+    prices,
     adminToken,
+    metricsToken: options.metricsToken ?? null,
+    metrics: () => 'latchkey_example 1\n',
     adminHost: options.adminHost ?? '127.0.0.1',
+    longestRequestMs: 3_600_000,
     log,
     clock: systemClock,
+    random: systemRandom,
     info: () => ({
       version: '1.2.3',
       pid: process.pid,
       startedAt: Date.parse('2026-01-02T03:04:05Z'),
       dataUrl: 'http://127.0.0.1:8787',
       draining: false,
+      mode: 'embedded',
+      records: {
+        taken: 3,
+        places: 10,
+        queued: 1,
+        spooled: 4,
+        spooledBytes: 4_000,
+        dropped: 2,
+        deadLetters: 1,
+        lost: 0,
+        notCopied: 0,
+        takenOver: 0,
+      },
     }),
     testProviderKey: async () => options.providerTest ?? { kind: 'reachable', status: 200, durationMs: 1 },
   })
@@ -73,7 +104,15 @@ export async function startAdminServer(options: AdminOptions = {}): Promise<Admi
   if (address === null || typeof address === 'string') throw new Error('no port')
   const url = `http://127.0.0.1:${address.port}`
   const token = adminToken.reveal()
-  return { ...parts, app, url, token, log, ask: (method, path, ask) => send(url, token, method, path, ask) }
+  return {
+    ...parts,
+    prices,
+    app,
+    url,
+    token,
+    log,
+    ask: (method, path, ask) => send(url, token, method, path, ask),
+  }
 }
 
 /** By node:http, since `fetch` would not let a test choose its Host header. */

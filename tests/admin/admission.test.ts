@@ -1,3 +1,4 @@
+import { Secret, systemRandom } from '@latchkey/shared'
 import { describe, expect, test } from 'vitest'
 import { addProviderKey, mint } from '../vault/fixture.ts'
 import { startAdminServer } from './admin-server.ts'
@@ -92,7 +93,7 @@ describe('every answer', () => {
 
   test('to a path that is not listed is 404', async () => {
     const { ask } = await startAdminServer()
-    for (const path of ['/', '/api', '/api/nothing', '/api/keys/a/b/c', '/metrics', '/v1/models']) {
+    for (const path of ['/', '/api', '/api/nothing', '/api/keys/a/b/c', '/v1/models']) {
       expect.soft(await ask('GET', path), path).toMatchObject({
         status: 404,
         body: { error: { code: 'not_found' } },
@@ -106,7 +107,7 @@ describe('every answer', () => {
       ['DELETE', '/api/keys', ['GET', 'HEAD', 'POST']],
       ['PUT', '/api/status', ['GET', 'HEAD']],
       ['GET', '/api/vault/seal', ['POST']],
-      ['POST', '/api/provider-keys/main', ['DELETE', 'GET', 'HEAD']],
+      ['POST', '/api/provider-keys/main', ['DELETE', 'GET', 'HEAD', 'PATCH']],
     ] as const) {
       const answer = await ask(method, path)
       expect
@@ -114,5 +115,52 @@ describe('every answer', () => {
         .toMatchObject({ status: 405, body: { error: { code: 'method_not_allowed' } } })
       expect.soft(answer.headers.allow?.split(', ').sort(), path).toEqual([...allowed])
     }
+  })
+})
+
+describe('metrics', () => {
+  const metricsToken = new Secret('for the scraper alone'.replaceAll(' ', '-'))
+  const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
+
+  test('are for the admin token and the token for metrics, which opens nothing else', async () => {
+    const { ask } = await startAdminServer({ metricsToken })
+    const page = { status: 200, text: 'latchkey_example 1\n' }
+    expect(await ask('GET', '/metrics')).toMatchObject(page)
+    const scraper = bearer(metricsToken.reveal())
+    const answer = await ask('GET', '/metrics', scraper)
+    expect(answer).toMatchObject(page)
+    expect(answer.headers).toMatchObject({
+      'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+      'cache-control': 'no-store',
+    })
+    for (const path of ['/api/status', '/api/metrics', '/'])
+      expect.soft((await ask('GET', path, scraper)).status, path).toBe(401)
+  })
+
+  test('are for nobody else', async () => {
+    const { ask, vault } = await startAdminServer({ metricsToken })
+    const proxyKey = vault.tokens.mint('proxy', systemRandom).token.reveal()
+    const wrong = [`${metricsToken.reveal()}x`, metricsToken.reveal().slice(1), proxyKey, '']
+    for (const token of wrong) expect.soft((await ask('GET', '/metrics', bearer(token))).status).toBe(401)
+    const bare = await ask('GET', '/metrics', { headers: { authorization: undefined } })
+    expect(bare).toMatchObject({ status: 401, body: { error: { code: 'invalid_admin_token' } } })
+    expect(bare.text).not.toContain('latchkey_')
+    const without = await startAdminServer()
+    expect((await without.ask('GET', '/metrics', bearer(metricsToken.reveal()))).status).toBe(401)
+  })
+
+  test('are scraped by whatever name a network has for the gateway', async () => {
+    const { ask } = await startAdminServer({ metricsToken })
+    expect((await ask('GET', '/metrics', { headers: { host: 'gateway:8788' } })).status).toBe(200)
+  })
+
+  test('can only be read', async () => {
+    const { ask } = await startAdminServer({ metricsToken })
+    expect(await ask('POST', '/metrics', { body: {} })).toMatchObject({
+      status: 405,
+      body: { error: { code: 'method_not_allowed' } },
+    })
+    const bare = await ask('POST', '/metrics', { headers: { authorization: undefined } })
+    expect(bare.status).toBe(401)
   })
 })

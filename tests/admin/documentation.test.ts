@@ -8,6 +8,6 @@ test('docs/admin-api.md lists every route, and no other', async () => {
     .filter((route) => route.method !== 'ALL')
     .map((route) => `${route.method} ${route.path}`)
   const text = readFileSync(new URL('../../docs/admin-api.md', import.meta.url), 'utf8')
-  const documented = [...text.matchAll(/^### `([A-Z]+ \/api\/.*)`$/gm)].map(([, route]) => route)
+  const documented = [...text.matchAll(/^### `([A-Z]+ \/(?:api\/.*|metrics))`$/gm)].map(([, route]) => route)
   expect(documented.sort()).toEqual([...new Set(routes)].sort())
 })

@@ -33,7 +33,55 @@ const bad: readonly [path: string, body: unknown, param: string][] = [
   ['/api/keys', { ...key, expiresAt: '2026-12-06' }, 'expiresAt'],
   ['/api/keys', { ...key, expiresAt: 1_765_000_000 }, 'expiresAt'],
   ['/api/keys', { ...key, tags: [''] }, 'tags[0]'],
+  ['/api/keys', { ...key, email: 'alice' }, 'email'],
+  ['/api/keys', { ...key, group: '' }, 'group'],
+  ['/api/keys', { ...key, group: 'absent' }, 'group'],
+  ['/api/keys', { ...key, fit: 'squeeze' }, 'fit'],
+  ['/api/keys', { ...key, limits: { rpm: 1 } }, 'limits'],
+  ['/api/keys', { ...key, limits: [{ unit: 'dollars', limit: 1 }] }, 'limits[0].unit'],
+  ['/api/keys', { ...key, limits: [{ unit: 'requests', limit: 1 }] }, 'limits[0].per'],
+  ['/api/keys', { ...key, limits: [{ unit: 'requests', per: 'day', limit: 0 }] }, 'limits[0].limit'],
+  ['/api/keys', { ...key, limits: [{ unit: 'concurrency', limit: 1.5 }] }, 'limits[0].limit'],
+  ['/api/keys', { ...key, limits: [{ unit: 'concurrency', limit: 1, burst: 2 }] }, 'burst'],
+  [
+    '/api/keys',
+    {
+      ...key,
+      limits: [
+        { unit: 'concurrency', limit: 1 },
+        { unit: 'concurrency', limit: 2 },
+      ],
+    },
+    'limits',
+  ],
+  ['/api/keys', { ...key, budgets: [{ limitUsd: 4 }] }, 'budgets[0].limitUsd'],
+  ['/api/keys', { ...key, budgets: [{ limitUsd: '-4' }] }, 'budgets[0].limitUsd'],
+  ['/api/keys', { ...key, budgets: [{ limitUsd: '0.0000000001' }] }, 'budgets[0].limitUsd'],
+  ['/api/keys', { ...key, budgets: [{ limitUsd: '4', period: 'year' }] }, 'budgets[0].period'],
+  ['/api/keys', { ...key, budgets: [{ limitUsd: '4' }, { limitUsd: '5', period: 'total' }] }, 'budgets'],
   ['/api/keys', { ...key, modles: ['gpt-5'] }, 'modles'],
+  ['/api/keys/bulk', { providerKeys: ['main'], keys: [] }, 'keys'],
+  ['/api/keys/bulk', { keys: [{ name: 'a' }] }, 'providerKeys'],
+  ['/api/keys/bulk', { providerKeys: ['main'], keys: [{ name: 'a' }, { name: '' }] }, 'keys[1].name'],
+  ['/api/keys/bulk', { providerKeys: ['main'], keys: [{ name: 'a', email: 'b' }] }, 'keys[0].email'],
+  [
+    '/api/keys/bulk',
+    { providerKeys: ['main'], keys: [{ name: 'a', budgets: [{}] }] },
+    'keys[0].budgets[0].limitUsd',
+  ],
+  [
+    '/api/keys/bulk',
+    { providerKeys: ['main'], keys: Array.from({ length: 2001 }, () => ({ name: 'a' })) },
+    'keys',
+  ],
+  ['/api/keys/bulk', { providerKeys: ['absent'], keys: [{ name: 'a' }] }, 'providerKeys'],
+  ['/api/groups', {}, 'name'],
+  ['/api/groups', { name: ' hack' }, 'name'],
+  ['/api/groups', { name: 'a\u202eb' }, 'name'],
+  ['/api/groups', { name: '01890000-0000-7000-8000-000000000001' }, 'name'],
+  ['/api/groups', { name: 'hack', limits: [{ unit: 'requests', per: 'second', limit: 1 }] }, 'limits[0].per'],
+  ['/api/groups', { name: 'hack', budgets: [{ limitUsd: '1e3' }] }, 'budgets[0].limitUsd'],
+  ['/api/groups', { name: 'hack', status: 'paused' }, 'status'],
   ['/api/keys', { ...key, status: 'active' }, 'status'],
   ['/api/provider-keys', { ...providerKey, name: '.hidden' }, 'name'],
   ['/api/provider-keys', { ...providerKey, name: 'a/b' }, 'name'],
@@ -49,6 +97,8 @@ const bad: readonly [path: string, body: unknown, param: string][] = [
   ['/api/provider-keys', { ...providerKey, baseUrl: 'https://user:pass@host/v1' }, 'baseUrl'],
   ['/api/provider-keys', { ...providerKey, baseUrl: 'https://host/v1?key=1' }, 'baseUrl'],
   ['/api/provider-keys/main/rotate', {}, 'secret'],
+  ['/api/keys', { ...key, description: 'a\0b' }, 'description'],
+  ['/api/keys', { ...key, tags: ['a', 'b\0'] }, 'tags[1]'],
   ['/api/vault/rotate-keyring', { purpose: 'everything' }, 'purpose'],
   ['/api/vault/seal', { now: true }, 'now'],
 ]
@@ -73,7 +123,11 @@ test('a bad query is refused with 400, and the parameter named', async () => {
     ['/api/keys?limit=ten', 'limit'],
     ['/api/keys?cursor=nonsense', 'cursor'],
     ['/api/keys?page=2', 'page'],
+    ['/api/keys?group=absent', 'group'],
+    ['/api/groups?cursor=nonsense', 'cursor'],
+    ['/api/groups?name=', 'name'],
     ['/api/keys?limit=1&limit=2', 'limit'],
+    ['/api/keys?name=a%00b', 'name'],
     ['/api/provider-keys?cursor=nonsense', 'cursor'],
     ['/api/requests?after=nonsense', 'after'],
     ['/api/requests?after=WyIxIiwiMiJd', 'after'],
@@ -83,6 +137,16 @@ test('a bad query is refused with 400, and the parameter named', async () => {
     expect.soft(await ask('GET', path), path).toMatchObject({
       status: 400,
       body: { error: { code: 'invalid_request', param } },
+    })
+  }
+})
+
+test('nothing has a name with a NUL in it', async () => {
+  const { ask } = await startAdminServer()
+  for (const path of ['/api/provider-keys/a%00b', '/api/keys/a%00b']) {
+    expect.soft(await ask('GET', path), path).toMatchObject({
+      status: 404,
+      body: { error: { code: 'not_found' } },
     })
   }
 })

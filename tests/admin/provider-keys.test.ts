@@ -105,3 +105,30 @@ test('pages put together are the list, each key once', async () => {
   }
   expect(seen).toEqual(names)
 })
+
+test('a provider key has budgets, which bind the keys that use it when they are answered', async () => {
+  const { ask, vault } = await startAdminServer()
+  await ask('POST', '/api/provider-keys', { body: { name: 'main', provider: 'simulator' } })
+  await ask('POST', '/api/provider-keys', { body: { name: 'spare', provider: 'simulator' } })
+  const { key } = Object(
+    (await ask('POST', '/api/keys', { body: { name: 'alice', providerKeys: ['main', 'spare'] } })).body,
+  )
+  await vault.verifier.verify(key)
+  const body = { budgets: [{ limitUsd: '100.00', period: 'day' }] }
+  const changed = await ask('PATCH', '/api/provider-keys/main', { body })
+  expect(changed).toMatchObject({
+    status: 200,
+    body: { name: 'main', budgets: [{ limitUsd: '100', period: 'day', spentUsd: '0' }] },
+  })
+  const [{ id }] = Object(changed.body).budgets
+  expect(await vault.verifier.verify(key)).toMatchObject({
+    principal: { budgets: [], providerKeys: [{ budgets: [id] }, { budgets: [] }] },
+  })
+  expect((await ask('GET', '/api/provider-keys')).body).toMatchObject({
+    data: [
+      { name: 'main', budgets: [{ id }] },
+      { name: 'spare', budgets: [] },
+    ],
+  })
+  expect((await ask('PATCH', '/api/provider-keys/absent', { body })).status).toBe(404)
+})

@@ -16,10 +16,10 @@ async function write(
       endpoint, model, response_model, status, code, attempts, input_tokens, cached_input_tokens, output_tokens,
       reasoning_tokens, input_audio_tokens, output_audio_tokens, usage_missing, streamed, disconnected, truncated,
       request_bytes, response_bytes, time_to_first_byte_ms, duration_ms, client_ip, user_id, session_id,
-      properties, started_at)
+      properties, started_at, cost_nano, held_nano, estimated, price_version)
     VALUES ($1, $2, $3, 'alice', NULL, 'openai', 'POST', '/v1/chat/completions', 'gpt-5-nano', 'gpt-5-nano-1',
       200, NULL, 1, 10, 0, 50, NULL, NULL, NULL, false, true, false, false, 120, 4567, 3.5, 12.25, '127.0.0.1',
-      'u-1', NULL, '{"team":"a"}', $4)`,
+      'u-1', NULL, '{"team":"a"}', $4, 20500, 10000000, true, 'v1')`,
     [id, server.vault.defaultOrganizationId, keyId, new Date(Date.now() - agoMs)],
   )
   return id
@@ -38,6 +38,7 @@ test('a record is given with every field, counts as numbers', async () => {
       id,
       keyId: 'aaaaaaaaaaaa',
       keyName: 'alice',
+      groupId: null,
       providerKeyId: null,
       provider: 'openai',
       method: 'POST',
@@ -66,6 +67,10 @@ test('a record is given with every field, counts as numbers', async () => {
       sessionId: null,
       properties: { team: 'a' },
       startedAt: expect.stringMatching(/Z$/),
+      costUsd: '0.0000205',
+      heldUsd: '0.01',
+      estimated: true,
+      priceVersion: 'v1',
     },
   ])
 })

@@ -11,6 +11,8 @@ test('the status tells of the process, the vault and the database', async () => 
       startedAt: '2026-01-02T03:04:05.000Z',
       dataUrl: 'http://127.0.0.1:8787',
       draining: false,
+      mode: 'embedded',
+      records: { taken: 3, places: 10, queued: 1, spooled: 4, dropped: 2, deadLetters: 1, lost: 0 },
       vault: { sealed: false },
       database: {
         kind: 'reachable',

@@ -1,11 +1,15 @@
 import { InvalidArgumentError } from 'commander'
 import { describe, expect, test } from 'vitest'
 import {
+  amount,
   collect,
   decimal,
   durationSeconds,
   list,
   moment,
+  pastMoment,
+  percentages,
+  signedAmount,
   whole,
 } from '../../gateway/src/cli/option-values.ts'
 
@@ -56,4 +60,43 @@ test('numbers have bounds and no other spelling', () => {
   for (const text of ['1.1', '-0.5', '1e-1', '.5', 'NaN', '']) {
     expect(() => decimal(0, 1)(text)).toThrow(InvalidArgumentError)
   }
+})
+
+describe('a moment that is over', () => {
+  test.each([
+    ['2026-02-01', '2026-02-01T00:00:00.000Z'],
+    ['2026-02-01T20:00:00+02:00', '2026-02-01T18:00:00.000Z'],
+    ['7d', '2026-02-22T12:00:00.000Z'],
+    ['12h', '2026-03-01T00:00:00.000Z'],
+  ])('is read: %s', (text, start) => expect(pastMoment(text, now)).toBe(start))
+
+  test.each(['', 'yesterday', '2026-02-30', '2026-2-1', '1y', '-1h'])('is refused: %j', (text) =>
+    expect(() => pastMoment(text, now)).toThrow(InvalidArgumentError),
+  )
+})
+
+describe('an amount of dollars', () => {
+  test.each(['0', '4', '2.50', '0.000000001'])('is read: %s', (text) => expect(amount(text)).toBe(text))
+
+  test.each(['', '-1', '+1', '1e3', '.5', '1.', '$4', '0.0000000001', '1,000'])('is refused: %j', (text) =>
+    expect(() => amount(text)).toThrow(InvalidArgumentError),
+  )
+
+  test('may be less where it is to be added', () => {
+    expect(signedAmount('-2.5')).toBe('-2.5')
+    expect(signedAmount('2.5')).toBe('2.5')
+    expect(() => signedAmount('--2.5')).toThrow(InvalidArgumentError)
+  })
+})
+
+describe('percentages', () => {
+  test.each([
+    ['50,80,100', [50, 80, 100]],
+    ['90%, 25 ', [90, 25]],
+    ['1000', [1000]],
+  ])('are read: %s', (text, percents) => expect(percentages(text)).toEqual(percents))
+
+  test.each(['', '0', '1001', '12.5', '-5', '%', '50;80'])('are refused: %j', (text) =>
+    expect(() => percentages(text)).toThrow(InvalidArgumentError),
+  )
 })

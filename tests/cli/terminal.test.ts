@@ -3,7 +3,7 @@ import { finished } from 'node:stream/promises'
 import { describe, expect, test } from 'vitest'
 import { promptSecret, readSecret } from '../../gateway/src/cli/secret-input.ts'
 import { fields, table } from '../../gateway/src/cli/table.ts'
-import { printable } from '../../gateway/src/cli/terminal.ts'
+import { printable, Terminal } from '../../gateway/src/cli/terminal.ts'
 import { exactTime, relativeTime } from '../../gateway/src/cli/times.ts'
 
 describe('a table', () => {
@@ -23,6 +23,31 @@ describe('a table', () => {
   test('shows control characters instead of obeying them', () => {
     expect(fields([['name', 'a\u001b[31mb\nc\u202ed']])).toBe('name  a\\u{1b}[31mb\\u{a}c\\u{202e}d')
     expect(printable('naïve 日本 😀')).toBe('naïve 日本 😀')
+  })
+})
+
+describe('JSON', () => {
+  const sly = { name: 'a\u001b\u009b31m\u007f\u202eb\u{e0041}\nc', 日本: '😀' }
+
+  function printed(print: (terminal: Terminal) => void, isTTY: boolean): string {
+    const stdout = Object.assign(new PassThrough(), { isTTY })
+    print(new Terminal({ stdin: new PassThrough(), stdout, stderr: new PassThrough() }))
+    return String(stdout.read())
+  }
+
+  test.each([
+    ['a document on a terminal', true, (terminal: Terminal) => terminal.json(sly)],
+    ['a document in a file', false, (terminal: Terminal) => terminal.json(sly)],
+    ['a line', true, (terminal: Terminal) => terminal.jsonLine(sly)],
+  ])('means the same and holds no character that a terminal obeys: %s', (_title, isTTY, print) => {
+    const text = printed(print, isTTY)
+    expect(JSON.parse(text)).toEqual(sly)
+    expect(text.replaceAll('\n', '')).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u)
+    expect(text).toContain('😀')
+  })
+
+  test('of what comes bit by bit is a line each', () => {
+    expect(printed((terminal) => terminal.jsonLine(sly), true).trimEnd()).not.toContain('\n')
   })
 })
 

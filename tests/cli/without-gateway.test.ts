@@ -69,7 +69,7 @@ test('a gateway that has announced nothing is found by its admin port', async ()
 test('help is on standard output and no failure, with examples', async () => {
   const ended = await latchkey(['keys', 'create', '--help'], settings())
   expect(ended).toMatchObject({ status: 0, stderr: '' })
-  expect(ended.stdout).toContain('latchkey keys create alice --provider-key openai-main')
+  expect(ended.stdout).toContain('latchkey keys create alice --budget 4')
 })
 
 test('doctor works before the first start, and changes nothing', async () => {

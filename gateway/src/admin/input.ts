@@ -58,12 +58,28 @@ async function readText(request: Request): Promise<string> {
 
 function parse<Schema extends z.ZodType>(schema: Schema, value: unknown): z.output<Schema> {
   const parsed = schema.safeParse(value)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    const path = findNul(value)
+    if (path !== null) throw refuse(spell(path), 'must not hold a NUL character')
+    return parsed.data
+  }
   const [issue] = parsed.error.issues
   if (issue === undefined) throw new LatchkeyError('invalid_request')
   if (issue.code === 'unrecognized_keys') throw refuse(issue.keys[0] ?? '', 'is not a known field')
   const missing = issue.code === 'invalid_type' && issue.message.endsWith('received undefined')
   throw refuse(spell(issue.path), missing ? 'is required' : issue.message)
+}
+
+/** The path of the first text, or name, that holds the one character which Postgres can't store. */
+function findNul(value: unknown, path: readonly PropertyKey[] = []): readonly PropertyKey[] | null {
+  if (typeof value === 'string') return value.includes('\0') ? path : null
+  if (typeof value !== 'object' || value === null) return null
+  for (const [name, item] of Object.entries(value)) {
+    if (name.includes('\0')) return path
+    const found = findNul(item, [...path, Array.isArray(value) ? Number(name) : name])
+    if (found !== null) return found
+  }
+  return null
 }
 
 function refuse(param: string, message: string): LatchkeyError {

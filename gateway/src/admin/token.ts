@@ -10,7 +10,7 @@ import {
   writeSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { LatchkeyError, type RandomBytes, Secret } from '@latchkey/shared'
+import { errorCode, LatchkeyError, type RandomBytes, Secret } from '@latchkey/shared'
 import { TokenFormat } from '@latchkey/vault'
 
 /** The file in the data directory that holds the admin token. Whoever can read it is an admin. */
@@ -44,7 +44,7 @@ export function readAdminToken(dataDirectory: string): Secret | null {
   try {
     descriptor = openSync(file, 'r')
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null
+    if (errorCode(error) === 'ENOENT') return null
     throw unusable(file, 'cannot be read', error)
   }
   try {
@@ -74,7 +74,7 @@ function publish(file: string, token: Secret): void {
   try {
     linkSync(draft, file)
   } catch (error) {
-    if (codeOf(error) !== 'EEXIST') throw error
+    if (errorCode(error) !== 'EEXIST') throw error
   } finally {
     rmSync(draft, { force: true })
   }
@@ -85,8 +85,4 @@ function unusable(file: string, why: string, cause?: unknown): LatchkeyError {
     message: `The admin token file ${file} ${why}.`,
     cause,
   })
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

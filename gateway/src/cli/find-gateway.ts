@@ -1,7 +1,7 @@
-import { LatchkeyError, lockHolder, Secret } from '@latchkey/shared'
+import { LatchkeyError, Secret } from '@latchkey/shared'
 import { readAdminToken } from '../admin/token.ts'
 import { readDataDirectory } from '../config.ts'
-import { readAnnouncement } from '../runtime/announcement.ts'
+import { announcedGateways } from '../runtime/announced-gateways.ts'
 import { CommandFailure, exitCode } from './exit-code.ts'
 
 /** Where a gateway's admin plane answers, and what opens it. */
@@ -48,9 +48,8 @@ function remote(url: string, token: string | undefined): GatewayAddress {
 }
 
 function localUrl(env: Environment, dataDirectory: string): string | null {
-  const announced = readAnnouncement(dataDirectory)
-  // A dead gateway's port and pid may be other programs' by now, which must not be sent the token.
-  if (announced !== null) return lockHolder(dataDirectory) === announced.pid ? announced.adminUrl : null
+  const announced = announcedGateways(dataDirectory)
+  if (announced.length > 0) return announced.find((each) => each.alive)?.adminUrl ?? null
   const port = env.LATCHKEY_ADMIN_PORT
   if (!port) return null
   if (!/^[0-9]{1,5}$/.test(port)) {

@@ -1,34 +1,34 @@
 import {
+  type ChangeProxyKeyWire,
   type CreateProxyKeyWire,
   mintedProxyKeyWire,
-  type ProxyKeyWire,
   proxyKeyPageWire,
   proxyKeyWire,
-  statusWire,
 } from '@latchkey/shared'
 import type { Command } from 'commander'
-import type { AdminClient } from './admin-client.ts'
+import { addBulkCommand } from './bulk.ts'
 import { everyPage } from './every-page.ts'
+import { CommandFailure, exitCode } from './exit-code.ts'
 import { findKey } from './find-key.ts'
-import { collect, collectOne, durationSeconds, list, moment, whole } from './option-values.ts'
+import { addKeyOptions, type KeyOptions, providerKeysOf, wirePart } from './key-options.ts'
+import { howToUse, keyFields, keyTable } from './key-view.ts'
+import { limitsOf } from './limit-options.ts'
+import { durationSeconds } from './option-values.ts'
+import { type RevokeAllOptions, revokeAll } from './revoke-all.ts'
 import { connect, type Surroundings } from './surroundings.ts'
-import { fields, table } from './table.ts'
-import { exactTime, relativeTime } from './times.ts'
-
-interface CreateOptions {
-  readonly providerKey: readonly string[]
-  readonly models?: string[]
-  readonly endpoints?: string[]
-  readonly expires?: string
-  readonly allowIp?: string[]
-  readonly retries?: number
-  readonly description?: string
-  readonly tag?: string[]
-  readonly json?: true
-}
+import { exactTime } from './times.ts'
 
 interface JsonOption {
   readonly json?: true
+}
+
+interface CreateOptions extends KeyOptions, JsonOption {
+  readonly email?: string
+}
+
+interface SetOptions extends KeyOptions, JsonOption {
+  readonly name?: string
+  readonly email?: string | false
 }
 
 const whichKey = 'the id of a key, or its name if no other key has it'
@@ -36,55 +36,38 @@ const whichKey = 'the id of a key, or its name if no other key has it'
 /** `latchkey keys …`: the proxy keys that people and applications are given. */
 export function addKeyCommands(program: Command, surroundings: Surroundings): void {
   const { terminal, clock } = surroundings
-  const group = program
+  const keys = program
     .command('keys')
-    .description('create, list, show, rotate, pause, resume and revoke proxy keys')
+    .description(
+      'create (one, or many from a file), list, show, change, rotate, pause, resume and revoke proxy keys',
+    )
 
-  group
-    .command('create')
-    .description('mint a proxy key; it is shown this once')
-    .argument('<name>', 'whose key it is')
-    .requiredOption(
-      '--provider-key <name>',
-      'the provider key it uses; several (repeated, or with commas) are tried in this order',
-      collect,
-    )
-    .option('--models <models>', 'models it may use: names, or prefix* (default: all)', list)
-    .option('--endpoints <paths>', 'endpoints it may call: paths, or prefix* (default: by the models)', list)
-    .option(
-      '--expires <when>',
-      'when it ends: 2026-12-06T18:00:00Z, or 30d, 12h from now (default: never)',
-      (text) => moment(text, clock.now()),
-    )
-    .option(
-      '--allow-ip <blocks>',
-      'addresses that may use it: 10.0.0.0/8,2001:db8::/32 (default: any)',
-      collect,
-    )
-    .option('--retries <n>', 'how often to repeat a request that failed before its first byte', whole(0, 10))
-    .option('--description <text>', 'what it is for')
-    .option('--tag <tag>', 'a tag; may be repeated', collectOne)
+  addKeyOptions(
+    keys
+      .command('create')
+      .description('mint a proxy key; it is shown this once')
+      .argument('<name>', 'whose key it is')
+      .option('--email <address>', 'whom it is for'),
+    clock,
+    'create',
+  )
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',
       `
 Examples:
-  latchkey keys create alice --provider-key openai-main
-  latchkey keys create team-a --provider-key openai-main --models 'gpt-5-nano,gpt-4o*' --expires 30d
-  latchkey keys create ci --provider-key openai-main --provider-key spare --allow-ip 10.0.0.0/8 --json`,
+  latchkey keys create alice --budget 4
+  latchkey keys create team-a --group research --models 'gpt-5-nano,gpt-4o*' --expires 30d --rpm 60
+  latchkey keys create ci --provider-key openai-main --provider-key spare --budget 2/day --budget 20/month --json`,
     )
     .action(async (name: string, options: CreateOptions) => {
       const client = connect(surroundings)
       const body: CreateProxyKeyWire = {
+        ...wirePart(options),
         name,
-        providerKeys: [...options.providerKey],
-        models: options.models ?? null,
-        endpoints: options.endpoints ?? null,
-        allowIps: options.allowIp ?? null,
-        expiresAt: options.expires ?? null,
-        ...(options.retries === undefined ? {} : { retries: options.retries }),
-        ...(options.description === undefined ? {} : { description: options.description }),
-        ...(options.tag === undefined ? {} : { tags: options.tag }),
+        providerKeys: await providerKeysOf(client, options),
+        email: options.email ?? null,
+        limits: limitsOf(options) ?? [],
       }
       const key = await client.call({ method: 'POST', path: '/api/keys', body, answer: mintedProxyKeyWire })
       if (key.status === 'expired') terminal.note('This key has expired already: --expires lies in the past.')
@@ -94,29 +77,78 @@ Examples:
       terminal.line(await howToUse(client, key.key))
     })
 
-  group
+  addBulkCommand(keys, surroundings)
+
+  keys
     .command('list')
     .description('list the proxy keys, newest first')
+    .option('--group <group>', 'only those of one group')
     .option('--json', 'print one JSON document')
-    .action(async (options: JsonOption) => {
-      const keys = await everyPage(connect(surroundings), '/api/keys', {}, proxyKeyPageWire)
-      if (options.json) terminal.json(keys)
-      else if (keys.length === 0) terminal.note('No proxy keys yet. Mint one with: latchkey keys create')
-      else terminal.line(listing(keys, clock.now()))
+    .action(async (options: JsonOption & { readonly group?: string }) => {
+      const { group } = options
+      const listed = await everyPage(connect(surroundings), '/api/keys', { group }, proxyKeyPageWire)
+      if (options.json) terminal.json(listed)
+      else if (listed.length === 0) terminal.note('No proxy keys yet. Mint one with: latchkey keys create')
+      else terminal.line(keyTable(listed, clock.now()))
     })
 
-  group
+  keys
     .command('show')
-    .description('show what a key may do')
+    .description('show what a key may do, and what is left of its budgets')
     .argument('<key>', whichKey)
     .option('--json', 'print one JSON document')
     .action(async (text: string, options: JsonOption) => {
       const key = await findKey(connect(surroundings), text)
       if (options.json) terminal.json(key)
-      else terminal.line(details(key, clock.now()))
+      else terminal.line(keyFields(key, clock.now()))
     })
 
-  group
+  addKeyOptions(
+    keys
+      .command('set')
+      .description('change what a key may do; what is not named stays')
+      .argument('<key>', whichKey)
+      .option('--name <name>', 'whose key it is')
+      .option('--email <address>', 'whom it is for')
+      .option('--no-email', 'nobody in particular'),
+    clock,
+    'change',
+  )
+    .option('--json', 'print one JSON document')
+    .addHelpText(
+      'after',
+      `
+--no-rpm, --no-rph, --no-rpd, --no-tpm, --no-tph, --no-tpd and --no-concurrency take a limit away. --budget makes
+the budget of its period, or changes its limit.
+
+Examples:
+  latchkey keys set alice --budget 6 --expires 30d
+  latchkey keys set alice --group research --rpm 60 --no-tpm`,
+    )
+    .action(async (text: string, options: SetOptions) => {
+      const client = connect(surroundings)
+      const before = await findKey(client, text)
+      const limits = limitsOf(options, before.limits)
+      const change: ChangeProxyKeyWire = {
+        ...wirePart(options),
+        ...(options.name === undefined ? {} : { name: options.name }),
+        ...(options.email === undefined ? {} : { email: options.email === false ? null : options.email }),
+        ...(limits === undefined ? {} : { limits }),
+      }
+      if (Object.keys(change).length === 0)
+        throw new CommandFailure(exitCode.usage, 'Say what shall change; --help lists what can.')
+      const key = await client.call({
+        method: 'PATCH',
+        path: `/api/keys/${before.id}`,
+        // Limits were put together from those that were read.
+        body: { ...change, ...(limits === undefined ? {} : { revision: before.revision }) },
+        answer: proxyKeyWire,
+      })
+      if (options.json) terminal.json(key)
+      else terminal.line(keyFields(key, clock.now()))
+    })
+
+  keys
     .command('rotate')
     .description('give a key a new secret; the old one lives on for a grace')
     .argument('<key>', whichKey)
@@ -149,7 +181,7 @@ Examples:
     ['revoke', 'end a key for good; a whole token is taken too, and only its id is used', 'Revoked'],
   ] as const
   for (const [change, description, done] of changes) {
-    group
+    keys
       .command(change)
       .description(description)
       .argument('<key>', whichKey)
@@ -166,51 +198,14 @@ Examples:
         else terminal.line(`${done} ${key.name} (${key.id}).`)
       })
   }
-}
 
-/** The three lines that point an SDK at the gateway, whatever its language. */
-async function howToUse(client: AdminClient, token: string): Promise<string> {
-  const { dataUrl } = await client.call({ method: 'GET', path: '/api/status', answer: statusWire })
-  return [
-    `  export OPENAI_BASE_URL=${dataUrl}/v1`,
-    `  export OPENAI_API_KEY=${token}`,
-    '  curl "$OPENAI_BASE_URL/models" -H "Authorization: Bearer $OPENAI_API_KEY"',
-  ].join('\n')
-}
-
-function listing(keys: readonly ProxyKeyWire[], now: number): string {
-  return table(
-    ['id', 'name', 'status', 'provider keys', 'models', 'expires', 'created', 'last used'],
-    keys.map((key) => [
-      key.id,
-      key.name,
-      key.status,
-      key.providerKeys.join(', '),
-      key.models === null ? 'all' : key.models.join(', '),
-      key.expiresAt === null ? 'never' : relativeTime(key.expiresAt, now),
-      relativeTime(key.createdAt, now),
-      relativeTime(key.lastUsedAt, now),
-    ]),
-  )
-}
-
-function details(key: ProxyKeyWire, now: number): string {
-  return fields([
-    ['id', key.id],
-    ['name', key.name],
-    ['description', key.description],
-    ['tags', key.tags.join(', ')],
-    ['status', key.status],
-    ['provider keys', key.providerKeys.join(', ')],
-    ['models', key.models?.join(', ') ?? 'all'],
-    ['endpoints', key.endpoints?.join(', ') ?? 'by the models'],
-    ['addresses', key.allowIps?.join(', ') ?? 'any'],
-    ['retries', String(key.retries)],
-    ['expires', key.expiresAt === null ? 'never' : exactTime(key.expiresAt, now)],
-    ['created', exactTime(key.createdAt, now)],
-    ['rotated', exactTime(key.rotatedAt, now)],
-    ['old secret until', exactTime(key.previousExpiresAt, now)],
-    ['revoked', exactTime(key.revokedAt, now)],
-    ['last used', exactTime(key.lastUsedAt, now)],
-  ])
+  keys
+    .command('revoke-all')
+    .description('end every key for good, or every key of a group: the emergency button')
+    .option('--group <group>', 'only those of one group')
+    .option('--yes', 'do it')
+    .option('--json', 'print one JSON document')
+    .action((options: RevokeAllOptions & { readonly group?: string }) =>
+      revokeAll(surroundings, options.group, options),
+    )
 }

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --conditions=source --max-semi-space-size=2
+#!/usr/bin/env -S node --conditions=source --max-semi-space-size=16
 // A small young generation is swept often, and with it the chunks of passing uploads: at V8's own size
 // 100 MB leave 70 MB of them behind for a while, at 2 MiB half of that, for the same CPU time.
 import { enableCompileCache, flushCompileCache } from 'node:module'

@@ -1,4 +1,4 @@
-import { timestampInput } from '@latchkey/shared'
+import { parseUsd, timestampInput } from '@latchkey/shared'
 import { InvalidArgumentError } from 'commander'
 
 const secondsPer: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 }
@@ -24,6 +24,36 @@ export function moment(text: string, now: number): string {
     )
   }
   return new Date(now + durationSeconds(text) * 1000).toISOString()
+}
+
+/** RFC 3339 of a moment that is over: a UTC day, a time with its offset, or a duration before `now` (as in `moment`). */
+export function pastMoment(text: string, now: number): string {
+  const day = timestampInput.safeParse(`${text}T00:00:00Z`)
+  if (day.success) return new Date(text).toISOString()
+  if (/^[0-9]+[smhdw]$/.test(text)) return new Date(now - durationSeconds(text) * 1000).toISOString()
+  const parsed = timestampInput.safeParse(text)
+  if (parsed.success) return new Date(text).toISOString()
+  throw new InvalidArgumentError(
+    'It must be a day like 2026-12-06 (UTC), a time like 2026-12-06T18:00:00Z, or a duration before now like 7d.',
+  )
+}
+
+/** Dollars, as the API takes them. Throws commander's error for bad arguments. */
+export function amount(text: string): string {
+  if (parseUsd(text) !== null) return text
+  throw new InvalidArgumentError('It must be dollars like 4 or 2.50, with at most nine decimals.')
+}
+
+/** The same, or with a minus sign less. */
+export function signedAmount(text: string): string {
+  return text.startsWith('-') ? `-${amount(text.slice(1))}` : amount(text)
+}
+
+/** Whole percentages, with commas. Throws commander's error for bad arguments. */
+export function percentages(text: string): number[] {
+  const percents = list(text).map((item) => (/^[0-9]{1,4}%?$/.test(item) ? Number.parseInt(item, 10) : 0))
+  if (percents.every((percent) => percent >= 1 && percent <= 1000)) return percents
+  throw new InvalidArgumentError('It must be whole percentages from 1 to 1000, like 50,80,100.')
 }
 
 /** The items of a list with commas. Throws commander's error where none is left. */

@@ -1,15 +1,19 @@
 import { LatchkeyError } from '@latchkey/shared'
 import { Command, CommanderError } from 'commander'
 import { version } from '../version.ts'
+import { addBudgetCommands } from './budgets.ts'
 import { addDoctorCommand } from './doctor/command.ts'
 import { CommandFailure, exitCode } from './exit-code.ts'
+import { addGroupCommands } from './groups.ts'
 import { addKeyCommands } from './keys.ts'
+import { addOrganizationCommands } from './organization.ts'
 import { addPriceCommands } from './prices.ts'
 import { addProviderKeyCommands } from './provider-keys.ts'
 import { addRequestCommands } from './requests.ts'
 import { addServeCommand } from './serve.ts'
 import { addSimulateCommand } from './simulate.ts'
 import type { Surroundings } from './surroundings.ts'
+import { addUsageCommand } from './usage.ts'
 import { addVaultCommands } from './vault.ts'
 
 /** Runs one command line (without node and the script) and gives what the process shall end with. Throws nothing. */
@@ -55,7 +59,11 @@ Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 69 no gateway, 77 token 
   addServeCommand(program, surroundings)
   addProviderKeyCommands(program, surroundings)
   addKeyCommands(program, surroundings)
+  addGroupCommands(program, surroundings)
+  addOrganizationCommands(program, surroundings)
+  addBudgetCommands(program, surroundings)
   addRequestCommands(program, surroundings)
+  addUsageCommand(program, surroundings)
   addVaultCommands(program, surroundings)
   addPriceCommands(program, surroundings)
   addSimulateCommand(program, surroundings)

@@ -1,5 +1,6 @@
 import {
   type AddProviderKeyWire,
+  type BudgetLimitWire,
   type ProviderKeyWire,
   type ProviderName,
   providerKeyPageWire,
@@ -9,6 +10,7 @@ import {
   removedProviderKeyWire,
 } from '@latchkey/shared'
 import { type Command, Option } from 'commander'
+import { budgetSyntax, collectBudgets, describeBudgets } from './budget-option.ts'
 import { counted } from './counted.ts'
 import { everyPage } from './every-page.ts'
 import { exitCode } from './exit-code.ts'
@@ -29,7 +31,7 @@ export function addProviderKeyCommands(program: Command, surroundings: Surroundi
   const { terminal, clock } = surroundings
   const group = program
     .command('provider-keys')
-    .description('store, list, rotate, test and remove provider keys')
+    .description('store, list, change, rotate, test and remove provider keys')
 
   group
     .command('add')
@@ -82,6 +84,28 @@ Examples:
       else if (keys.length === 0)
         terminal.note('No provider keys yet. Store one with: latchkey provider-keys add')
       else terminal.line(listing(keys, clock.now()))
+    })
+
+  group
+    .command('set')
+    .description('set what may be spent on a provider key, whoever’s request it is')
+    .argument('<name>')
+    .requiredOption(
+      `--budget ${budgetSyntax}`,
+      'dollars: 500, 20/day, 100/month; makes the budget of its period, or changes its limit',
+      collectBudgets,
+    )
+    .option('--json', 'print one JSON document')
+    .addHelpText('after', '\nExample:\n  latchkey provider-keys set openai-main --budget 100/day')
+    .action(async (name: string, options: { readonly budget: BudgetLimitWire[]; readonly json?: true }) => {
+      const key = await connect(surroundings).call({
+        method: 'PATCH',
+        path: pathOf(name),
+        body: { budgets: options.budget },
+        answer: providerKeyWire,
+      })
+      if (options.json) terminal.json(key)
+      else terminal.line(`${key.name}: ${describeBudgets(key.budgets) ?? 'no budget'}`)
     })
 
   group
@@ -156,13 +180,14 @@ function pathOf(name: string): string {
 
 function listing(keys: readonly ProviderKeyWire[], now: number): string {
   return table(
-    ['name', 'provider', 'base url', 'secret', 'proxy keys', 'created', 'rotated', 'last used'],
+    ['name', 'provider', 'base url', 'secret', 'proxy keys', 'budget', 'created', 'rotated', 'last used'],
     keys.map((key) => [
       key.name,
       key.provider,
       key.baseUrl,
       key.maskedTail === null ? null : `…${key.maskedTail}`,
       key.boundKeys,
+      describeBudgets(key.budgets),
       relativeTime(key.createdAt, now),
       relativeTime(key.rotatedAt, now),
       relativeTime(key.lastUsedAt, now),

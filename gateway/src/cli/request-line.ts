@@ -9,6 +9,7 @@ const columns = [
   ['endpoint', 26, (record: RequestWire) => record.endpoint],
   ['in', 8, (record: RequestWire) => count(record.inputTokens)],
   ['out', 8, (record: RequestWire) => count(record.outputTokens)],
+  ['cost', 12, cost],
   ['ms', 8, (record: RequestWire) => String(Math.round(record.durationMs))],
   ['note', 0, note],
 ] as const
@@ -33,6 +34,10 @@ export function requestLine(record: RequestWire): string {
 
 function count(tokens: number | null): string | null {
   return tokens === null ? null : String(tokens)
+}
+
+function cost({ costUsd, estimated }: RequestWire): string | null {
+  return costUsd === null ? null : `${estimated ? '~' : ''}$${costUsd}`
 }
 
 function note(record: RequestWire): string {

@@ -42,7 +42,7 @@ Examples:
       const first = await ask(client, { limit: options.lines, key })
       if (options.json && !options.follow) return terminal.json(first.data)
       const show = (record: RequestWire) =>
-        terminal.line(options.json ? JSON.stringify(record) : requestLine(record))
+        options.json ? terminal.jsonLine(record) : terminal.line(requestLine(record))
       if (!options.json) terminal.line(requestHead)
       for (const record of first.data) show(record)
       if (options.follow) await untilInterrupted((signal) => follow(client, key, first, show, signal))

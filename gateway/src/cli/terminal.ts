@@ -33,7 +33,12 @@ export class Terminal {
 
   /** The one JSON document of a command that was given `--json`. */
   json(value: unknown): void {
-    this.streams.stdout.write(`${JSON.stringify(value, null, this.streams.stdout.isTTY ? 2 : 0)}\n`)
+    this.streams.stdout.write(`${harmlessJson(value, this.streams.stdout.isTTY ? 2 : 0)}\n`)
+  }
+
+  /** One document a line, for what comes bit by bit. */
+  jsonLine(value: unknown): void {
+    this.streams.stdout.write(`${harmlessJson(value, 0)}\n`)
   }
 
   /** A line of the result. */
@@ -74,13 +79,26 @@ export class Terminal {
   }
 }
 
-/**
- * `text` with its control and formatting characters made visible. Model names, paths and user ids come
- * from whoever sent a request: on a terminal they could otherwise forge rows or worse.
- */
+// Model names, paths and user ids come from whoever sent a request: on a terminal they could forge rows or worse.
+const invisible = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+/** `text` with its control and formatting characters made visible. */
 export function printable(text: string): string {
-  return text.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`,
+  return text.replace(invisible, (character) => `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`)
+}
+
+/** JSON of the same value, whose strings hold the same characters as `printable` shows, escaped as JSON has it. */
+function harmlessJson(value: unknown, indent: number): string {
+  return JSON.stringify(value, null, indent).replace(invisible, (character) =>
+    // Between strings, JSON has line ends only.
+    character === '\n' ? character : escapeUnits(character),
   )
+}
+
+/** Each UTF-16 unit as `\uXXXX`: beyond the basic plane, JSON needs both. */
+function escapeUnits(character: string): string {
+  return Array.from(
+    { length: character.length },
+    (_, index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`,
+  ).join('')
 }

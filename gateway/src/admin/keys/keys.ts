@@ -1,92 +1,130 @@
 import {
-  type createProxyKeyWire,
+  type Clock,
+  type changeProxyKeyWire,
+  type Database,
   LatchkeyError,
   type MintedProxyKeyWire,
   type OrganizationId,
   type Page,
-  type PageQuery,
   type ProxyKeyId,
-  type ProxyKeyStatus,
   type ProxyKeyWire,
-  parseAddress,
+  parseProxyKeyId,
+  type proxyKeysQuery,
+  type RandomBytes,
+  type RevokedAllWire,
   type rotateProxyKeyWire,
 } from '@latchkey/shared'
-import type { ProxyKey, Unchangeable, Vault } from '@latchkey/vault'
+import type { MissingTie, ProxyKeyPlace, Unchangeable, Vault } from '@latchkey/vault'
+import type { Kysely } from 'kysely'
 import type { z } from 'zod'
+import { decodeCursor, encodeCursor, invalidCursor, momentInCursor } from '../cursor.ts'
+import { resolveGroup } from '../groups/groups.ts'
+import { setScopeBudgets } from '../scope-budgets.ts'
+import { momentOf, policyPart } from './key-input.ts'
+import { toWire, toWires } from './key-wire.ts'
 
-/** What every operation on proxy keys needs: whose they are, and what time it is (milliseconds since the epoch). */
+/** What every operation on proxy keys needs. */
 export interface KeySurroundings {
   readonly vault: Vault
+  readonly database: Kysely<Database>
   readonly organizationId: OrganizationId
-  readonly now: number
+  readonly clock: Clock
+  readonly random: RandomBytes
 }
 
-/** One page of the proxy keys, newest first; with `name`, of those that are named exactly so. */
+/** One page of the proxy keys, newest first; with `name` or `group`, of those that are named so or in it. */
 export async function listKeys(
-  { vault, organizationId, now }: KeySurroundings,
-  { limit, cursor, name }: PageQuery & { readonly name?: string | undefined },
+  { vault, database, organizationId, clock }: KeySurroundings,
+  { limit, cursor, name, group }: z.output<typeof proxyKeysQuery>,
 ): Promise<Page<ProxyKeyWire>> {
-  const page = await vault.proxyKeys.list({ organizationId, limit, cursor: cursor ?? null, name })
-  return { data: page.keys.map((key) => toWire(key, now)), nextCursor: page.nextCursor }
+  const page = await vault.proxyKeys.list({
+    organizationId,
+    limit,
+    after: cursor === undefined ? null : decodePlace(cursor),
+    name,
+    group: group === undefined ? undefined : await resolveGroup(vault, organizationId, group),
+  })
+  const last = page.more ? page.keys.at(-1) : undefined
+  return {
+    data: await toWires(database, page.keys, clock.now()),
+    nextCursor: last === undefined ? null : encodeCursor([last.createdAt.toISOString(), last.id]),
+  }
 }
 
-/** Mints a key; its token is in this answer and in no other. Throws `invalid_request`, `vault_sealed`, `overloaded`. */
-export async function createKey(
-  { vault, organizationId, now }: KeySurroundings,
-  input: z.output<typeof createProxyKeyWire>,
-): Promise<MintedProxyKeyWire> {
-  const { name, description, tags, providerKeys, models, endpoints, allowIps, retries, expiresAt } = input
-  const created = await vault.proxyKeys.create({
-    organizationId,
-    name,
-    description,
-    tags,
-    providerKeys,
-    policy: {
-      models: models ?? null,
-      endpoints: endpoints ?? null,
-      allowIps: allowIps?.map(asBlock) ?? null,
-      retries,
-    },
-    expiresAt: expiresAt == null ? null : new Date(expiresAt),
-  })
-  switch (created.kind) {
-    case 'created':
-      return { ...toWire(created.key, now), key: created.token.reveal() }
-    case 'provider-key-not-found':
-      throw new LatchkeyError('invalid_request', {
-        message: `There is no provider key named ${created.name}.`,
-        param: 'providerKeys',
-      })
-    default:
-      return created satisfies never
-  }
+function decodePlace(cursor: string): ProxyKeyPlace {
+  const [time = '', text = ''] = decodeCursor(cursor, 2)
+  const id = parseProxyKeyId(text)
+  if (id === null) throw invalidCursor()
+  return { createdAt: momentInCursor(time), id }
 }
 
 /** Throws `not_found`. */
 export async function showKey(
-  { vault, organizationId, now }: KeySurroundings,
+  { vault, database, organizationId, clock }: KeySurroundings,
   id: ProxyKeyId,
 ): Promise<ProxyKeyWire> {
   const shown = await vault.proxyKeys.show(organizationId, id)
   if (shown.kind === 'not-found') throw unchanged(shown)
-  return toWire(shown.key, now)
+  return toWire(database, shown.key, clock.now())
+}
+
+/** Changes what `input` names. Throws `not_found`, `conflict`, `invalid_request` and `vault_sealed`. */
+export async function changeKey(
+  { vault, database, organizationId, clock, random }: KeySurroundings,
+  id: ProxyKeyId,
+  input: z.output<typeof changeProxyKeyWire>,
+): Promise<ProxyKeyWire> {
+  const { name, email, description, tags, providerKeys, expiresAt, budgets, revision } = input
+  const policy = policyPart(input)
+  const group =
+    typeof input.group === 'string' ? await resolveGroup(vault, organizationId, input.group) : input.group
+  const changed = await vault.proxyKeys.change(organizationId, id, {
+    ...(name === undefined ? {} : { name }),
+    ...(email === undefined ? {} : { email }),
+    ...(description === undefined ? {} : { description }),
+    ...(tags === undefined ? {} : { tags }),
+    ...(providerKeys === undefined ? {} : { providerKeys }),
+    ...(group === undefined ? {} : { group }),
+    ...(Object.keys(policy).length === 0 ? {} : { policy }),
+    ...(expiresAt === undefined ? {} : { expiresAt: momentOf(expiresAt) }),
+    ...(revision === undefined ? {} : { revision }),
+    ...(budgets === undefined
+      ? {}
+      : {
+          alongside: (trx) =>
+            setScopeBudgets(trx, { organizationId, kind: 'key', id }, budgets, clock, random),
+        }),
+  })
+  switch (changed.kind) {
+    case 'changed':
+      return toWire(database, changed.key, clock.now())
+    case 'group-not-found':
+    case 'provider-key-not-found':
+      throw noSuchTie(changed)
+    default:
+      throw unchanged(changed)
+  }
 }
 
 /** Throws `not_found`, and `conflict` where the key can't change any more. */
-export async function changeKey(
-  { vault, organizationId, now }: KeySurroundings,
+export async function switchKey(
+  { vault, database, organizationId, clock }: KeySurroundings,
   id: ProxyKeyId,
   change: 'pause' | 'resume' | 'revoke',
 ): Promise<ProxyKeyWire> {
   const changed = await vault.proxyKeys[change](organizationId, id)
   if (changed.kind !== 'changed') throw unchanged(changed)
-  return toWire(changed.key, now)
+  return toWire(database, changed.key, clock.now())
+}
+
+/** The emergency button: ends every key. Throws `vault_sealed`. */
+export async function revokeAllKeys({ vault, organizationId }: KeySurroundings): Promise<RevokedAllWire> {
+  return { revoked: await vault.proxyKeys.revokeAll(organizationId) }
 }
 
 /** Gives the key a new token, shown in this answer only. Throws `not_found`, `conflict`, `vault_sealed`, `overloaded`. */
 export async function rotateKey(
-  { vault, organizationId, now }: KeySurroundings,
+  { vault, database, organizationId, clock }: KeySurroundings,
   id: ProxyKeyId,
   { graceSeconds, revision }: z.output<typeof rotateProxyKeyWire>,
 ): Promise<MintedProxyKeyWire> {
@@ -95,7 +133,22 @@ export async function rotateKey(
     ...(revision === undefined ? {} : { revision }),
   })
   if (rotated.kind !== 'rotated') throw unchanged(rotated)
-  return { ...toWire(rotated.key, now), key: rotated.token.reveal() }
+  return { ...(await toWire(database, rotated.key, clock.now())), key: rotated.token.reveal() }
+}
+
+/** The fault of a request that names a provider key or a group which is not there. */
+export function noSuchTie(missing: MissingTie): LatchkeyError {
+  switch (missing.kind) {
+    case 'provider-key-not-found':
+      return new LatchkeyError('invalid_request', {
+        message: `There is no provider key named ${missing.name}.`,
+        param: 'providerKeys',
+      })
+    case 'group-not-found':
+      return new LatchkeyError('invalid_request', { message: 'There is no such group.', param: 'group' })
+    default:
+      return missing satisfies never
+  }
 }
 
 function unchanged(reason: Unchangeable): LatchkeyError {
@@ -115,43 +168,4 @@ function unchanged(reason: Unchangeable): LatchkeyError {
     default:
       return reason satisfies never
   }
-}
-
-/** One bare address is the block that holds it alone. */
-function asBlock(text: string): string {
-  if (text.includes('/')) return text
-  const address = parseAddress(text)
-  return address === null ? text : `${address.toString()}/${address.kind() === 'ipv4' ? 32 : 128}`
-}
-
-function toWire(key: ProxyKey, now: number): ProxyKeyWire {
-  const { models, endpoints, allowIps, retries } = key.policy
-  return {
-    id: key.id,
-    name: key.name,
-    description: key.description,
-    tags: [...key.tags],
-    status: statusOf(key, now),
-    providerKeys: [...key.providerKeys],
-    models: models === null ? null : [...models],
-    endpoints: endpoints === null ? null : [...endpoints],
-    allowIps: allowIps === null ? null : [...allowIps],
-    retries,
-    expiresAt: key.expiresAt?.toISOString() ?? null,
-    createdAt: key.createdAt.toISOString(),
-    rotatedAt: key.rotatedAt?.toISOString() ?? null,
-    previousExpiresAt: live(key.previousExpiresAt, now)?.toISOString() ?? null,
-    revokedAt: key.revokedAt?.toISOString() ?? null,
-    lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
-    revision: key.revision,
-  }
-}
-
-function statusOf(key: ProxyKey, now: number): ProxyKeyStatus {
-  if (key.status === 'revoked' || key.expiresAt === null || key.expiresAt.getTime() > now) return key.status
-  return 'expired'
-}
-
-function live(end: Date | null, now: number): Date | null {
-  return end !== null && end.getTime() > now ? end : null
 }

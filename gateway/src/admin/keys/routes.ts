@@ -1,7 +1,10 @@
 import {
+  changeProxyKeyWire,
+  createProxyKeysWire,
   createProxyKeyWire,
   LatchkeyError,
   type ProxyKeyId,
+  parseProxyKeyId,
   proxyKeysQuery,
   rotateProxyKeyWire,
 } from '@latchkey/shared'
@@ -9,29 +12,47 @@ import { type Context, Hono } from 'hono'
 import type { AdminDependencies } from '../dependencies.ts'
 import { readBody, readQuery } from '../input.ts'
 import { noInput } from '../no-input.ts'
-import { parseProxyKeyId } from '../proxy-key-id.ts'
-import { changeKey, createKey, type KeySurroundings, listKeys, rotateKey, showKey } from './keys.ts'
+import { createKey, createKeys } from './create.ts'
+import {
+  changeKey,
+  type KeySurroundings,
+  listKeys,
+  revokeAllKeys,
+  rotateKey,
+  showKey,
+  switchKey,
+} from './keys.ts'
 
 /** `/api/keys`: proxy keys. */
-export function keyRoutes({ vault, clock }: AdminDependencies): Hono {
-  const surroundings = (): KeySurroundings => ({
+export function keyRoutes({ vault, database, clock, random }: AdminDependencies): Hono {
+  const surroundings: KeySurroundings = {
     vault,
+    database,
     organizationId: vault.defaultOrganizationId,
-    now: clock.now(),
-  })
+    clock,
+    random,
+  }
   const app = new Hono()
-    .get('/', async (c) => c.json(await listKeys(surroundings(), readQuery(c, proxyKeysQuery))))
-    .post('/', async (c) =>
-      c.json(await createKey(surroundings(), await readBody(c, createProxyKeyWire)), 201),
+    .get('/', async (c) => c.json(await listKeys(surroundings, readQuery(c, proxyKeysQuery))))
+    .post('/', async (c) => c.json(await createKey(surroundings, await readBody(c, createProxyKeyWire)), 201))
+    .post('/bulk', async (c) =>
+      c.json(await createKeys(surroundings, await readBody(c, createProxyKeysWire)), 201),
     )
-    .get('/:id', async (c) => c.json(await showKey(surroundings(), readId(c))))
+    .post('/revoke-all', async (c) => {
+      await readBody(c, noInput)
+      return c.json(await revokeAllKeys(surroundings))
+    })
+    .get('/:id', async (c) => c.json(await showKey(surroundings, readId(c))))
+    .patch('/:id', async (c) =>
+      c.json(await changeKey(surroundings, readId(c), await readBody(c, changeProxyKeyWire))),
+    )
     .post('/:id/rotate', async (c) =>
-      c.json(await rotateKey(surroundings(), readId(c), await readBody(c, rotateProxyKeyWire))),
+      c.json(await rotateKey(surroundings, readId(c), await readBody(c, rotateProxyKeyWire))),
     )
   for (const change of ['pause', 'resume', 'revoke'] as const) {
     app.post(`/:id/${change}`, async (c) => {
       await readBody(c, noInput)
-      return c.json(await changeKey(surroundings(), readId(c), change))
+      return c.json(await switchKey(surroundings, readId(c), change))
     })
   }
   return app

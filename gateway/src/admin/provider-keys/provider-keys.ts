@@ -1,25 +1,40 @@
 import {
   type addProviderKeyWire,
+  type Clock,
+  type changeProviderKeyWire,
+  type Database,
   LatchkeyError,
   type OrganizationId,
   type Page,
   type PageQuery,
   type ProviderKeyWire,
+  type RandomBytes,
   type RemovedProviderKeyWire,
+  type ScopeBudgetWire,
   Secret,
 } from '@latchkey/shared'
 import type { ProviderKey, Vault } from '@latchkey/vault'
+import type { Kysely } from 'kysely'
 import type { z } from 'zod'
 import { findProvider } from '../../providers/registry.ts'
 import { decodeCursor, encodeCursor } from '../cursor.ts'
+import { readScopeBudgets, setScopeBudgets } from '../scope-budgets.ts'
+
+/** What every operation on provider keys needs. */
+export interface ProviderKeySurroundings {
+  readonly vault: Vault
+  readonly database: Kysely<Database>
+  readonly organizationId: OrganizationId
+  readonly clock: Clock
+  readonly random: RandomBytes
+}
 
 /** What the vault seals for a provider that has no secret. */
 const noSecret = 'simulator'
 
 /** One page of the provider keys, by name. There are few: the vault reads them all. */
 export async function listProviderKeys(
-  vault: Vault,
-  organizationId: OrganizationId,
+  { vault, database, organizationId }: ProviderKeySurroundings,
   query: PageQuery,
 ): Promise<Page<ProviderKeyWire>> {
   const [after = ''] = query.cursor === undefined ? [] : decodeCursor(query.cursor, 1)
@@ -32,13 +47,15 @@ export async function listProviderKeys(
   }
   const page = keys.slice(start, start + query.limit)
   const last = start + query.limit < keys.length ? page.at(-1) : undefined
-  return { data: page.map(toWire), nextCursor: last === undefined ? null : encodeCursor([last.name]) }
+  return {
+    data: await toWires(database, page),
+    nextCursor: last === undefined ? null : encodeCursor([last.name]),
+  }
 }
 
 /** Seals a new provider key. Calls no provider. Throws `name_taken`, `invalid_request`, `vault_sealed`. */
 export async function addProviderKey(
-  vault: Vault,
-  organizationId: OrganizationId,
+  { vault, database, organizationId }: ProviderKeySurroundings,
   input: z.output<typeof addProviderKeyWire>,
 ): Promise<ProviderKeyWire> {
   const { name, provider } = input
@@ -50,7 +67,7 @@ export async function addProviderKey(
   const added = await vault.providerKeys.add({ organizationId, name, provider, baseUrl, secret })
   switch (added.kind) {
     case 'added':
-      return toWire(added.key)
+      return toWire(database, added.key)
     case 'name-taken':
       throw new LatchkeyError('name_taken', {
         message: 'A provider key has this name already.',
@@ -63,31 +80,46 @@ export async function addProviderKey(
 
 /** Throws `not_found`. */
 export async function showProviderKey(
-  vault: Vault,
-  organizationId: OrganizationId,
+  { vault, database, organizationId }: ProviderKeySurroundings,
   name: string,
 ): Promise<ProviderKeyWire> {
   const found = await vault.providerKeys.get(organizationId, name)
   if (found.kind === 'not-found') throw noSuchProviderKey()
-  return toWire(found.key)
+  return toWire(database, found.key)
+}
+
+/** Gives the key these budgets, or their limits to those that it has. Throws `not_found`. */
+export async function changeProviderKey(
+  surroundings: ProviderKeySurroundings,
+  name: string,
+  { budgets = [] }: z.output<typeof changeProviderKeyWire>,
+): Promise<ProviderKeyWire> {
+  const { vault, organizationId, clock, random } = surroundings
+  const found = await vault.providerKeys.get(organizationId, name)
+  if (found.kind === 'not-found') throw noSuchProviderKey()
+  const scope = { organizationId, kind: 'provider_key', id: found.key.id } as const
+  if (budgets.length > 0)
+    await vault.changes.transact(async (trx, bump) => {
+      await setScopeBudgets(trx, scope, budgets, clock, random)
+      await bump('budget')
+    })
+  return showProviderKey(surroundings, name)
 }
 
 /** Replaces the secret; name, origin and bindings stay. Throws `not_found`, `invalid_request`, `vault_sealed`. */
 export async function rotateProviderKey(
-  vault: Vault,
-  organizationId: OrganizationId,
+  { vault, database, organizationId }: ProviderKeySurroundings,
   name: string,
   secret: Secret,
 ): Promise<ProviderKeyWire> {
   const rotated = await vault.providerKeys.rotate(organizationId, name, secret)
   if (rotated.kind === 'not-found') throw noSuchProviderKey()
-  return toWire(rotated.key)
+  return toWire(database, rotated.key)
 }
 
 /** Throws `not_found`, and `provider_key_in_use` unless bound proxy keys may be revoked with it. */
 export async function removeProviderKey(
-  vault: Vault,
-  organizationId: OrganizationId,
+  { vault, organizationId }: ProviderKeySurroundings,
   name: string,
   revokeKeys: boolean,
 ): Promise<RemovedProviderKeyWire> {
@@ -111,7 +143,18 @@ export function noSuchProviderKey(): LatchkeyError {
   return new LatchkeyError('not_found', { message: 'There is no provider key of this name.', param: 'name' })
 }
 
-function toWire(key: ProviderKey): ProviderKeyWire {
+async function toWires(database: Kysely<Database>, keys: readonly ProviderKey[]): Promise<ProviderKeyWire[]> {
+  const ids = keys.map((key) => key.id)
+  const budgets = await readScopeBudgets(database, 'provider_key', ids)
+  return keys.map((key) => wireOf(key, budgets.get(key.id) ?? []))
+}
+
+async function toWire(database: Kysely<Database>, key: ProviderKey): Promise<ProviderKeyWire> {
+  const budgets = await readScopeBudgets(database, 'provider_key', [key.id])
+  return wireOf(key, budgets.get(key.id) ?? [])
+}
+
+function wireOf(key: ProviderKey, budgets: readonly ScopeBudgetWire[]): ProviderKeyWire {
   return {
     id: key.id,
     name: key.name,
@@ -119,6 +162,7 @@ function toWire(key: ProviderKey): ProviderKeyWire {
     baseUrl: key.baseUrl,
     maskedTail: key.maskedTail,
     boundKeys: key.boundKeys,
+    budgets: [...budgets],
     createdAt: key.createdAt.toISOString(),
     rotatedAt: key.rotatedAt?.toISOString() ?? null,
     lastUsedAt: key.lastUsedAt?.toISOString() ?? null,

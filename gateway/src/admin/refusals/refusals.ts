@@ -1,6 +1,6 @@
-import { type Database, LatchkeyError, type Page, type PageQuery, type RefusalWire } from '@latchkey/shared'
+import type { Database, Page, PageQuery, RefusalWire } from '@latchkey/shared'
 import type { Kysely } from 'kysely'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
+import { decodeCursor, encodeCursor, momentInCursor } from '../cursor.ts'
 import { type RefusalPlace, selectRefusals } from './queries.ts'
 
 /** One page of the counts of requests that no known key made, latest first. */
@@ -21,12 +21,5 @@ export async function listRefusals(database: Kysely<Database>, query: PageQuery)
 
 function decodePlace(cursor: string): RefusalPlace {
   const [minute = '', code = ''] = decodeCursor(cursor, 2)
-  const at = new Date(minute)
-  if (Number.isNaN(at.getTime())) {
-    throw new LatchkeyError('invalid_request', {
-      message: 'cursor must be one that an earlier page gave.',
-      param: 'cursor',
-    })
-  }
-  return { minute: at, code }
+  return { minute: momentInCursor(minute), code }
 }

@@ -1,16 +1,17 @@
 import {
   type Database,
+  formatUsd,
   isUuid,
   LatchkeyError,
   type OrganizationId,
   type ProxyKeyId,
+  parseProxyKeyId,
   type RequestsQuery,
   type RequestsWire,
   type RequestWire,
 } from '@latchkey/shared'
 import type { Kysely } from 'kysely'
-import { decodeCursor, encodeCursor } from '../cursor.ts'
-import { parseProxyKeyId } from '../proxy-key-id.ts'
+import { decodeCursor, encodeCursor, invalidCursor } from '../cursor.ts'
 import {
   latestRequests,
   type RecordingPlace,
@@ -55,12 +56,7 @@ function encodePlace(place: RecordingPlace): string {
 
 function decodePlace(cursor: string): RecordingPlace {
   const [transaction = '', id = ''] = decodeCursor(cursor, 2, 'after')
-  if (!/^[0-9]{1,19}$/.test(transaction) || !isUuid(id)) {
-    throw new LatchkeyError('invalid_request', {
-      message: 'after must be a cursor of an earlier answer.',
-      param: 'after',
-    })
-  }
+  if (!/^[0-9]{1,19}$/.test(transaction) || !isUuid(id)) throw invalidCursor('after')
   return { transaction, id }
 }
 
@@ -69,6 +65,7 @@ function toWire(row: RequestRow): RequestWire {
     id: row.id,
     keyId: row.proxy_key_id,
     keyName: row.proxy_key_name,
+    groupId: row.group_id,
     providerKeyId: row.provider_key_id,
     provider: row.provider,
     method: row.method,
@@ -97,6 +94,10 @@ function toWire(row: RequestRow): RequestWire {
     sessionId: row.session_id,
     properties: row.properties,
     startedAt: row.started_at.toISOString(),
+    costUsd: row.cost_nano === null ? null : formatUsd(row.cost_nano),
+    heldUsd: row.held_nano === null ? null : formatUsd(row.held_nano),
+    estimated: row.estimated,
+    priceVersion: row.price_version,
   }
 }
 

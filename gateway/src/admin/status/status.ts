@@ -4,7 +4,7 @@ import { askDatabase } from './queries.ts'
 
 /** How the gateway is. It answers while the vault is sealed and while the database is away, too. */
 export async function readStatus(deps: AdminDependencies): Promise<StatusWire> {
-  const { version, pid, startedAt, dataUrl, draining } = deps.info()
+  const { version, pid, startedAt, dataUrl, draining, mode, records } = deps.info()
   const database = await readDatabase(deps)
   return {
     version,
@@ -13,6 +13,8 @@ export async function readStatus(deps: AdminDependencies): Promise<StatusWire> {
     now: new Date(deps.clock.now()).toISOString(),
     dataUrl,
     draining,
+    mode,
+    records,
     vault: { sealed: deps.vault.sealed },
     database,
   }

@@ -48,11 +48,11 @@ async function examine(surroundings: Surroundings, network: boolean): Promise<re
     checkNode(),
     checkSettings(situation.settings),
     ...checkDataDirectory(situation.dataDirectory),
-    checkLock(situation),
+    ...(situation.server === null ? [checkLock(situation)] : []),
     ...(await checkPorts(situation)),
     ...checkRootKey(situation),
     checkGateway(situation.gateway),
-    checkDatabase(situation),
+    await checkDatabase(situation),
     ...(network ? await checkProviders(situation) : []),
     checkClock(situation),
   ]

@@ -1,17 +1,21 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { postgresMajor } from '@latchkey/shared'
+import { checkServer, LatchkeyError, postgresMajor, systemRandom } from '@latchkey/shared'
+import type { ServerDatabase } from '../../config.ts'
+import { describeRefusal } from '../../runtime/database-refusal.ts'
+import { readServerConnection } from '../../runtime/server.ts'
 import { type Finding, fail, ok } from './finding.ts'
 import type { Situation } from './situation.ts'
 
-/** The database as the running gateway sees it; without one, whether its directory fits the binaries. */
-export function checkDatabase({ gateway, dataDirectory }: Situation): Finding {
+/**
+ * The database as the running gateway sees it; without one, whether that of `DATABASE_URL` can be used, or the
+ * embedded one's directory fits the binaries.
+ */
+export async function checkDatabase({ gateway, clusterMajor, server }: Situation): Promise<Finding> {
   if (gateway.kind === 'running') {
-    const { database } = gateway.status
+    const { database, mode } = gateway.status
     return database.kind === 'reachable'
       ? ok(
           'database',
-          `PostgreSQL ${database.version} answers the gateway in ${database.pingMs.toFixed(1)} ms`,
+          `PostgreSQL ${database.version} (${mode} mode) answers the gateway in ${database.pingMs.toFixed(1)} ms`,
         )
       : fail(
           'database',
@@ -19,7 +23,10 @@ export function checkDatabase({ gateway, dataDirectory }: Situation): Finding {
           'Its log says why; restart it if it stays so.',
         )
   }
-  const major = readMajor(dataDirectory)
+  return server === null ? checkCluster(clusterMajor) : checkOwnServer(server)
+}
+
+function checkCluster(major: string | null): Finding {
   if (major === null) return ok('database', 'will be made at the first start')
   if (major === String(postgresMajor)) return ok('database', `PostgreSQL ${major}, not running`)
   return fail(
@@ -29,10 +36,14 @@ export function checkDatabase({ gateway, dataDirectory }: Situation): Finding {
   )
 }
 
-function readMajor(dataDirectory: string): string | null {
+async function checkOwnServer(server: ServerDatabase): Promise<Finding> {
   try {
-    return readFileSync(join(dataDirectory, 'postgres', 'PG_VERSION'), 'utf8').trim()
-  } catch {
-    return null
+    const check = await checkServer(readServerConnection(server), systemRandom)
+    return check.kind === 'suitable'
+      ? ok('database', `PostgreSQL ${check.version} (server mode) can be used`)
+      : fail('database', check.reason, 'Correct DATABASE_URL.')
+  } catch (error) {
+    const { message } = error instanceof LatchkeyError ? error : describeRefusal(error, server.connection)
+    return fail('database', message, 'Correct DATABASE_URL, or start what it names.')
   }
 }

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createServer } from 'node:net'
+import { errorCode } from '@latchkey/shared'
 import { type Finding, fail, ok } from './finding.ts'
 import type { Situation } from './situation.ts'
 
@@ -22,7 +23,7 @@ async function checkPort(check: string, host: string, port: number, variable: st
     await once(server, 'listening')
     return ok(check, port === 0 ? 'any free one' : `${port} on ${host} is free`)
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unknown error'
+    const code = errorCode(error) ?? 'unknown error'
     if (code === 'EADDRINUSE') {
       return fail(check, `${port} on ${host} is in use`, `Stop what listens there, or set ${variable}.`)
     }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { errorCode } from '@latchkey/shared'
 import { simulatorHost } from '../../providers/simulator/simulator.ts'
 import { type Finding, fail, ok } from './finding.ts'
 import type { Situation } from './situation.ts'
@@ -40,5 +41,5 @@ async function checkOrigin(origin: string): Promise<Finding> {
 function reason(error: unknown): string {
   if (!(error instanceof Error)) return 'unknown error'
   if (error.name === 'AbortError') return `no answer in ${deadlineMs / 1000} s`
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+  return errorCode(error) ?? error.message
 }

@@ -1,11 +1,12 @@
 import {
+  clusterVersion,
   LatchkeyError,
   type ProviderKeyWire,
   providerKeyPageWire,
   type StatusWire,
   statusWire,
 } from '@latchkey/shared'
-import { type Config, readConfig, readDataDirectory } from '../../config.ts'
+import { type Config, readConfig, readDataDirectory, type ServerDatabase } from '../../config.ts'
 import { AdminClient } from '../admin-client.ts'
 import { everyPage } from '../every-page.ts'
 import { CommandFailure, exitCode } from '../exit-code.ts'
@@ -32,6 +33,10 @@ export type Gateway =
 export interface Situation {
   readonly settings: Settings
   readonly dataDirectory: string
+  /** Where the settings say that a Postgres of one's own is; null: it is embedded, or they can't be read. */
+  readonly server: ServerDatabase | null
+  /** The major version that the embedded Postgres's directory belongs to; null: there is none, or it can't be read. */
+  readonly clusterMajor: string | null
   readonly gateway: Gateway
   /** Wall clock, milliseconds since the epoch, halfway through the gateway's answer. */
   readonly now: number
@@ -41,9 +46,13 @@ export async function gatherSituation(surroundings: Surroundings): Promise<Situa
   const { env, clock } = surroundings
   const asked = clock.now()
   const gateway = await askGateway(surroundings)
+  const settings = readSettings(env)
+  const dataDirectory = readDataDirectory(env)
   return {
-    settings: readSettings(env),
-    dataDirectory: readDataDirectory(env),
+    settings,
+    server: serverOf(settings),
+    dataDirectory,
+    clusterMajor: clusterMajorOf(dataDirectory),
     gateway,
     now: (asked + clock.now()) / 2,
   }
@@ -55,6 +64,20 @@ function readSettings(env: NodeJS.ProcessEnv): Settings {
   } catch (error) {
     if (error instanceof LatchkeyError) return { kind: 'invalid', message: error.message }
     throw error
+  }
+}
+
+function serverOf(settings: Settings): ServerDatabase | null {
+  if (settings.kind === 'invalid') return null
+  const { database } = settings.config
+  return database.kind === 'server' ? database : null
+}
+
+function clusterMajorOf(dataDirectory: string): string | null {
+  try {
+    return clusterVersion(dataDirectory)
+  } catch {
+    return null
   }
 }
 
