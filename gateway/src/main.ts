@@ -1,11 +1,13 @@
-import { createLog, errorFields, systemClock, systemRandom } from '@latchkey/shared'
+import { crashFields, createLog, systemClock, systemRandom } from '@latchkey/shared'
 import { readConfig } from './config.ts'
-import { startGateway } from './runtime/gateway.ts'
+import { type Gateway, startGateway } from './runtime/gateway.ts'
 
 /** Where a gateway that serves is reached: origins, without a path. */
 export interface Serving {
   readonly dataUrl: string
   readonly adminUrl: string
+  /** Whose Postgres it is on. */
+  readonly mode: Gateway['mode']
 }
 
 /**
@@ -15,9 +17,10 @@ export interface Serving {
 export async function serve(env: NodeJS.ProcessEnv): Promise<Serving> {
   const config = readConfig(env)
   const log = createLog(config.logLevel)
-  // What nobody expected ends the process, without printing what the error may quote.
+  // What nobody expected ends the process, without printing what the error may quote. The embedded Postgres is told to
+  // stop on the way out.
   process.on('uncaughtException', (error) => {
-    log.error('process.crashed', errorFields(error))
+    log.error('process.crashed', crashFields(error))
     process.exit(70)
   })
   let stopping = false

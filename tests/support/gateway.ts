@@ -3,6 +3,8 @@ import { mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  type budgetLimitWire,
+  type GroupId,
   pageLimitMost,
   type RefusalWire,
   type RequestWire,
@@ -14,6 +16,8 @@ import {
   systemRandom,
 } from '@latchkey/shared'
 import { openPolicy, type Vault } from '@latchkey/vault'
+import type { z } from 'zod'
+import { setScopeBudgets } from '../../gateway/src/admin/scope-budgets.ts'
 import { readAdminToken } from '../../gateway/src/admin/token.ts'
 import { readConfig } from '../../gateway/src/config.ts'
 import { startGateway } from '../../gateway/src/runtime/gateway.ts'
@@ -30,10 +34,14 @@ export interface TestProvider {
   readonly baseUrl: string
   readonly provider?: string
   readonly secret?: string
+  readonly budgets?: readonly z.output<typeof budgetLimitWire>[]
 }
 
 export interface TestKeyOptions extends Partial<StoredPolicy> {
   readonly expiresAt?: Date
+  /** Dollars that it may spend, in each window of their period. */
+  readonly budgets?: readonly z.output<typeof budgetLimitWire>[]
+  readonly group?: GroupId
 }
 
 /** A gateway of this process, with a database and ports of its own. */
@@ -109,13 +117,21 @@ export async function startTestGateway(env: Readonly<Record<string, string>> = {
 async function mint(
   vault: Vault,
   providers: readonly TestProvider[],
-  { expiresAt, ...policy }: TestKeyOptions = {},
+  { expiresAt, budgets = [], group, ...policy }: TestKeyOptions = {},
 ): Promise<TestKey> {
   const organizationId = vault.defaultOrganizationId
   const names: string[] = []
-  for (const { provider = 'openai-compatible', baseUrl, secret = `sk-${randomUUID()}` } of providers) {
+  for (const { provider = 'openai-compatible', baseUrl, secret, budgets: own = [] } of providers) {
     const name = `provider-${randomUUID()}`
-    await vault.providerKeys.add({ organizationId, name, provider, baseUrl, secret: new Secret(secret) })
+    const added = await vault.providerKeys.add({
+      ...{ organizationId, name, provider, baseUrl },
+      secret: new Secret(secret ?? `sk-${randomUUID()}`),
+    })
+    if (added.kind !== 'added') throw new Error(added.kind)
+    const { id } = added.key
+    await vault.changes.transact((trx) =>
+      setScopeBudgets(trx, { organizationId, kind: 'provider_key', id }, own, systemClock, systemRandom),
+    )
     names.push(name)
   }
   const created = await vault.proxyKeys.create({
@@ -126,6 +142,9 @@ async function mint(
     policy: { ...openPolicy, ...policy },
     expiresAt: expiresAt ?? null,
     providerKeys: names,
+    group: group ?? null,
+    alongside: (trx, id) =>
+      setScopeBudgets(trx, { organizationId, kind: 'key', id }, budgets, systemClock, systemRandom),
   })
   if (created.kind !== 'created') throw new Error(created.kind)
   return { id: created.key.id, token: created.token.reveal() }

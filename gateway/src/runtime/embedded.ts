@@ -1,27 +1,17 @@
 import {
   type Clock,
   connectDatabase,
-  type DatabaseHandle,
   type EmbeddedPostgres,
   type Log,
   lockDataDirectory,
+  postgresListener,
   startEmbeddedPostgres,
 } from '@latchkey/shared'
-import { type ChangeListener, postgresListener } from '@latchkey/vault'
+import { poolDefaults } from './pool-defaults.ts'
+import type { Storage } from './storage.ts'
 
-/** Where a gateway keeps its things, opened. */
-export interface Storage {
-  readonly database: DatabaseHandle
-  /** Hears of changes that other processes commit. */
-  readonly listener: ChangeListener
-  /** A directory that only we may enter, whose path is short enough for sockets in it. */
-  readonly socketDirectory: string
-  /** Closes what was opened, the database last. */
-  close(): Promise<void>
-}
-
+// With the heartbeat's and the listener's well under what the server accepts.
 const poolConnections = 10
-const statementTimeoutMs = 30_000
 
 /**
  * Embedded mode: takes the data directory and starts the private Postgres in it. Throws the faults of
@@ -36,18 +26,19 @@ export async function openEmbeddedStorage(dataDirectory: string, clock: Clock, l
     lock.release()
     throw error
   }
-  const database = connectDatabase({
-    connection: postgres.connection,
-    maxConnections: poolConnections,
-    statementTimeoutMs,
-    applicationName: 'latchkey',
-    log,
-  })
+  const { connection } = postgres
+  const database = connectDatabase({ ...poolDefaults, connection, maxConnections: poolConnections, log })
+  const heartbeat = connectDatabase({ ...poolDefaults, connection, maxConnections: 1, log })
   return {
+    mode: 'embedded',
     database,
-    listener: postgresListener(postgres.connection, log),
-    socketDirectory: postgres.connection.host,
+    heartbeat,
+    alone: true,
+    listener: postgresListener(connection, log),
+    socketDirectory: connection.host,
+    announcementDirectory: dataDirectory,
     async close() {
+      await heartbeat.close()
       await database.close()
       await postgres.stop()
       lock.release()

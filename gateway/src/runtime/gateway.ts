@@ -5,12 +5,18 @@ import { type Clock, errorFields, type Log, migrate, migrations, type RandomByte
 import { openVault, type Vault } from '@latchkey/vault'
 import { createAdminApp } from '../admin/app.ts'
 import { ensureAdminToken } from '../admin/token.ts'
+import { BudgetEngine } from '../budget/engine.ts'
 import type { Config } from '../config.ts'
+import { createDataPlane, type Readiness } from '../data-plane.ts'
+import { KeyViews } from '../holder/key-view.ts'
+import type { HolderPorts } from '../holder/serve-key.ts'
+import { Metrics } from '../metrics/metrics.ts'
+import { loadPriceFiles } from '../pricing/load-prices.ts'
+import { PriceBook } from '../pricing/price-book.ts'
+import { TokenCounter } from '../pricing/token-count.ts'
 import { BufferedBytes } from '../proxy/buffered-bytes.ts'
-import { createDataPlane, type Readiness } from '../proxy/data-plane.ts'
 import { InFlight } from '../proxy/in-flight.ts'
 import type { ProxyPorts } from '../proxy/pipeline.ts'
-import { QueueRecorder } from '../records/queue-recorder.ts'
 import { startSimulator } from '../simulator/simulator.ts'
 import { testProviderKey } from '../upstream/test-provider-key.ts'
 import { Upstreams } from '../upstream/upstreams.ts'
@@ -18,9 +24,13 @@ import { viaName } from '../upstream/via.ts'
 import { version } from '../version.ts'
 import { removeAnnouncement, writeAnnouncement } from './announcement.ts'
 import { Closers } from './closers.ts'
-import { openEmbeddedStorage } from './embedded.ts'
 import { addFirstOpenAiKey } from './first-openai-key.ts'
+import { openLimits, openRedis } from './limits.ts'
 import { listen } from './listen.ts'
+import { openStorage } from './open-storage.ts'
+import { openRecords } from './records.ts'
+import type { Storage } from './storage.ts'
+import { openTracing } from './tracing.ts'
 import { warmUp } from './warm-up.ts'
 
 /** What a gateway takes from outside its configuration. */
@@ -35,6 +45,7 @@ export interface Gateway {
   /** Origins, without a path. */
   readonly dataUrl: string
   readonly adminUrl: string
+  readonly mode: Storage['mode']
   readonly vault: Vault
   /** Lets running requests finish within the drain timeout, writes the records, stops the database. */
   stop(): Promise<void>
@@ -60,8 +71,11 @@ async function open(
   closers: Closers,
 ): Promise<Gateway> {
   const startedAt = clock.now()
-  const storage = await openEmbeddedStorage(config.dataDirectory, clock, log)
+  const priceFiles = await loadPriceFiles(config.pricesFile)
+  const storage = await openStorage(config, { clock, random, log })
   closers.add('storage', () => storage.close())
+  const redis = config.redis === null ? null : await openRedis(config.redis, log)
+  if (redis !== null) closers.add('redis', async () => redis.close())
   await migrate(storage.database.pool, migrations, { clock, log })
 
   const vault = await openVault({
@@ -77,6 +91,16 @@ async function open(
   closers.add('vault', () => vault.close())
   await addFirstOpenAiKey(vault, config.firstOpenAiKey, log)
 
+  const prices = new PriceBook({
+    files: priceFiles,
+    database: storage.database.kysely,
+    organizationId: vault.defaultOrganizationId,
+    changes: vault.changes,
+    log,
+  })
+  closers.add('prices', () => prices.close())
+  await prices.start()
+
   const simulatorSocket = join(storage.socketDirectory, 'sim.sock')
   const simulator = await startSimulator({
     listen: { socketPath: simulatorSocket },
@@ -87,13 +111,36 @@ async function open(
   })
   closers.add('simulator', () => simulator.close())
 
-  const recorder = new QueueRecorder({
+  const deployment = vault.deploymentId
+  const streams = redis === null ? null : { client: redis.client, deployment, epoch: () => budgets.epoch }
+  const records = openRecords(config, storage, streams, { clock, random, log })
+  const budgets = new BudgetEngine({
     pool: storage.database.pool,
-    places: config.recordQueuePlaces,
+    heartbeatPool: storage.heartbeat.pool,
     clock,
+    random,
     log,
+    alone: storage.alone,
+    beforeSweep: records.beforeSweep,
   })
-  closers.add('recorder', () => recorder.close(clock.monotonic() + recordsDeadlineMs))
+  // After the recorder: what has settled must be written before its leases go back.
+  closers.add('budgets', () => budgets.close(clock.monotonic() + leasesDeadlineMs))
+  await budgets.start()
+
+  const instances = () => budgets.processes
+  const limits = openLimits(redis, storage, { deployment, instances, clock, random, log })
+  closers.add('limits', () => limits.close())
+
+  const tokenCounter = new TokenCounter({ log })
+  closers.add('token counter', () => tokenCounter.close())
+
+  closers.add('records', () => records.close(clock.monotonic() + recordsDeadlineMs))
+  records.start()
+
+  const metrics = new Metrics({ budgets, verifier: vault.verifier, clock })
+  closers.add('metrics', async () => metrics.close())
+  const tracing = config.tracing === null ? null : openTracing(config.tracing, { clock, random, log })
+  if (tracing !== null) closers.add('traces', () => tracing.close(clock.monotonic() + tracesDeadlineMs))
 
   const inFlight = new InFlight()
   const upstreams = new Upstreams({
@@ -110,11 +157,22 @@ async function open(
     await inFlight.drain(recordsDeadlineMs)
   })
 
-  const ports: ProxyPorts = {
-    verifier: vault.verifier,
+  const ports: ProxyPorts & HolderPorts = {
+    verifier: metrics.verifier,
     vault,
     upstreams,
-    recorder,
+    recorder: records.recorder,
+    observer: metrics.observer,
+    tracer: tracing?.tracer ?? null,
+    budgets: metrics.budgets,
+    tokenCounter,
+    prices,
+    keyViews: new KeyViews({
+      database: storage.database.kysely,
+      clock,
+      idle: (budget) => budgets.idle(budget),
+    }),
+    limiter: limits.limiter,
     clock,
     random,
     log,
@@ -133,18 +191,46 @@ async function open(
   const readiness = (): Readiness =>
     inFlight.draining ? 'draining' : vault.sealed ? 'sealed' : warm ? 'ready' : 'starting'
 
-  const dataPlane = createDataPlane(ports, readiness, config.totalTimeoutMs)
+  const health = () => ({ status: readiness(), mode: storage.mode })
+  const dataPlane = createDataPlane(ports, health, config.totalTimeoutMs)
   const dataUrl = await listen(dataPlane, config.host, config.port, 'LATCHKEY_HOST', 'LATCHKEY_PORT')
   closers.add('data plane', () => closeServer(dataPlane))
 
   const adminApp = createAdminApp({
     vault,
     database: storage.database.kysely,
+    prices,
     adminToken: ensureAdminToken(config.dataDirectory, random, config.keyPrefix),
+    metricsToken: config.metricsToken,
+    metrics: () =>
+      metrics.page({
+        version,
+        mode: storage.mode,
+        sealed: vault.sealed,
+        draining: inFlight.draining,
+        inFlight: inFlight.count,
+        bufferedBytes: ports.buffered.held,
+        argon2Runs: vault.argon2Runs,
+        records: records.figures(),
+        leases: { ...budgets.leased, statements: budgets.statements },
+        limiter: limits.figures(),
+        traces: tracing?.figures() ?? null,
+        database: storage.database.pool,
+      }),
     adminHost: config.adminHost,
+    longestRequestMs: config.totalTimeoutMs,
     log,
     clock,
-    info: () => ({ version, pid: process.pid, startedAt, dataUrl, draining: inFlight.draining }),
+    random,
+    info: () => ({
+      version,
+      pid: process.pid,
+      startedAt,
+      dataUrl,
+      draining: inFlight.draining,
+      mode: storage.mode,
+      records: records.figures(),
+    }),
     testProviderKey: (key) => {
       const opened = vault.openProviderKey(key)
       return opened.kind === 'opened'
@@ -171,24 +257,26 @@ async function open(
     log.warn('gateway.warm_up_failed', errorFields(error))
   })
   warm = true
-  writeAnnouncement(config.dataDirectory, {
+  writeAnnouncement(storage.announcementDirectory, {
     pid: process.pid,
     dataUrl,
     adminUrl,
     version,
     startedAt: new Date(startedAt).toISOString(),
   })
-  closers.add('announcement', async () => removeAnnouncement(config.dataDirectory, process.pid))
+  closers.add('announcement', async () => removeAnnouncement(storage.announcementDirectory, process.pid))
   closers.add('requests in flight', async () => {
     log.info('gateway.draining', { streams: inFlight.count, deadline: config.drainTimeoutMs })
     const cut = await inFlight.drain(config.drainTimeoutMs)
     if (cut > 0) log.warn('gateway.streams_cut', { streams: cut })
   })
-  return { dataUrl, adminUrl, vault, stop: () => closers.closeAll() }
+  return { dataUrl, adminUrl, mode: storage.mode, vault, stop: () => closers.closeAll() }
 }
 
 /** Postgres may be away when we stop: its records are worth a wait, but not a hung shutdown. */
 const recordsDeadlineMs = 10_000
+const leasesDeadlineMs = 5_000
+const tracesDeadlineMs = 2_000
 
 /** Ends a server whose requests are over: what is still connected is idle. */
 async function closeServer(server: Server): Promise<void> {

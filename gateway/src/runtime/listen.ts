@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import type { Server } from 'node:http'
-import { LatchkeyError } from '@latchkey/shared'
+import { errorCode, LatchkeyError } from '@latchkey/shared'
 
 /** Starts a server and gives its origin. Throws `port_in_use` or `invalid_config`, naming the variable to change. */
 export async function listen(
@@ -14,7 +14,7 @@ export async function listen(
     server.listen(port, host)
     await once(server, 'listening')
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : null
+    const code = errorCode(error)
     if (code === 'EADDRINUSE') {
       throw new LatchkeyError('port_in_use', {
         message: `Port ${port} on ${host} is in use. Stop what listens there, or set ${portVariable} to another port.`,
