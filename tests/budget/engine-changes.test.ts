@@ -56,7 +56,7 @@ test('lowering a limit below what is spent refuses from then on, and a top-up ad
 
 test('under a limit that is raised and lowered, every cost stays within its lease, and the last limit holds', async () => {
   const engines = [await startEngine(database.connection), await startEngine(database.connection)]
-  const budget = await budgetOf(1_000n)
+  const budget = await budgetOf(400n)
   let running = true
   const records: RecordedRequest[] = []
   const lane = async (index: number) => {
@@ -71,12 +71,12 @@ test('under a limit that is raised and lowered, every cost stays within its leas
     }
   }
   const lanes = Array.from({ length: 6 }, (_, index) => lane(index))
-  for (const limit of [2_000n, 500n, 3_000n, 10n, 4_000n, 3_500n]) {
+  for (const limit of [800n, 200n, 1_200n, 10n, 1_600n, 1_400n]) {
     await changeBudget(database.pool, { budget, limit: { to: nanoUsd(limit) }, at })
     await new Promise((resolve) => setTimeout(resolve, 60))
   }
   await expect
-    .poll(async () => 3_500n - (await windowOf(database.pool, budget)).settled_nano, soon)
+    .poll(async () => 1_400n - (await windowOf(database.pool, budget)).settled_nano, soon)
     .toBeLessThan(7n)
   running = false
   await Promise.all(lanes)

@@ -1,4 +1,4 @@
-import type { Database, NanoUsd, ProxyKeyId } from '@latchkey/shared'
+import { type Database, mostBigint, type NanoUsd, type ProxyKeyId } from '@latchkey/shared'
 import { type Kysely, sql } from 'kysely'
 
 /** What a key has used of one model. */
@@ -20,9 +20,9 @@ export async function readModelUse(
 ): Promise<readonly ModelUse[]> {
   const { rows } = await sql<ModelUse>`
     select model, count(*) as requests,
-      coalesce(sum(input_tokens), 0)::bigint as "inputTokens",
-      coalesce(sum(output_tokens), 0)::bigint as "outputTokens",
-      coalesce(sum(cost_nano), 0)::bigint as cost
+      least(coalesce(sum(input_tokens), 0), ${mostBigint})::bigint as "inputTokens",
+      least(coalesce(sum(output_tokens), 0), ${mostBigint})::bigint as "outputTokens",
+      least(coalesce(sum(cost_nano), 0), ${mostBigint})::bigint as cost
     from request where proxy_key_id = ${key} and attempts > 0
     group by model order by cost desc, requests desc limit ${mostModels}`.execute(database)
   return rows

@@ -4,6 +4,9 @@ import pg from 'pg'
 const int8: number = 20
 const int8Array: number = 1016
 
+/** The greatest `int8`. A sum that could exceed it, as one of what an upstream claims, is cut to it: `least(sum(…), …)`. */
+export const mostBigint = 9_223_372_036_854_775_807n
+
 /**
  * How values are read from Postgres. `int8` becomes `bigint`, and an array of it an array of
  * those: `pg` gives strings, because a JavaScript number would lose digits above 2^53. Everything

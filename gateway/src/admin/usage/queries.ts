@@ -2,6 +2,7 @@ import {
   type Database,
   type GroupId,
   leastUuidv7,
+  mostBigint,
   type NanoUsd,
   type OrganizationId,
   type ProxyKeyId,
@@ -62,11 +63,11 @@ export async function sumUsage(
       select grouping(dimension) = 1 as is_total, dimension as id, max(proxy_key_name) as recorded_name,
         count(*) as requests,
         count(*) filter (where attempts = 0 and code is not null) as refused,
-        coalesce(sum(input_tokens), 0)::bigint as input_tokens,
-        coalesce(sum(cached_input_tokens), 0)::bigint as cached_input_tokens,
-        coalesce(sum(output_tokens), 0)::bigint as output_tokens,
-        coalesce(sum(cost_nano), 0)::bigint as cost_nano,
-        coalesce(sum(cost_nano) filter (where estimated), 0)::bigint as estimated_nano,
+        least(coalesce(sum(input_tokens), 0), ${mostBigint})::bigint as input_tokens,
+        least(coalesce(sum(cached_input_tokens), 0), ${mostBigint})::bigint as cached_input_tokens,
+        least(coalesce(sum(output_tokens), 0), ${mostBigint})::bigint as output_tokens,
+        least(coalesce(sum(cost_nano), 0), ${mostBigint})::bigint as cost_nano,
+        least(coalesce(sum(cost_nano) filter (where estimated), 0), ${mostBigint})::bigint as estimated_nano,
         count(*) filter (where cost_nano is null and attempts > 0) as unpriced
       from (
         select ${dimensions[by]} as dimension, request.* from request
