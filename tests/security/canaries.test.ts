@@ -10,7 +10,7 @@ import { processesNaming, serversOf } from './killable-gateway.ts'
 import { startUnrulyProvider, type UnrulyProvider } from './unruly-provider.ts'
 
 test('a secret is nowhere but at its provider, whatever is asked of the gateway and whatever breaks in it', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const provider = await startUnrulyProvider()
   const trial = new CanaryTrial(temporaryDirectory(), provider.baseUrl)
