@@ -1,6 +1,7 @@
 // That no budget is ever overspent, and no money ever lost: real gateways as processes of their own, a simulator as
 // their upstream, and a checker that reads nothing but the upstream's books and the database. `npm run prove-budgets`
 import { parseArgs } from 'node:util'
+import { discardAll } from './budgets/deployment.ts'
 import { jsonOf, type Reported, tableOf } from './budgets/report.ts'
 import { scenarios } from './budgets/scenarios.ts'
 
@@ -64,6 +65,9 @@ async function prove(): Promise<number> {
   )
   return violated.length === 0 && reported.length > 0 ? 0 : 1
 }
+
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void discardAll().finally(() => process.exit(130)))
 
 if (values.help) process.stdout.write(`${usage}\n`)
 else process.exitCode = await prove()

@@ -57,40 +57,48 @@ export class Deployment {
   readonly ledger: Ledger
   readonly clients = new Clients()
   /** Null where the gateway has its own. */
-  readonly #postgres: TestPostgres | null
+  /** Of its gateways: what they keep, and the embedded Postgres's log. */
+  readonly dataDirectory: string
+  readonly #started: Started
   readonly #databaseName: string
   readonly #settings: Readonly<Record<string, string>>
   readonly #database: DatabaseHandle
-  /** Of its gateways: what they keep, and the embedded Postgres's log. */
-  readonly dataDirectory: string
-  readonly #gateways: Gateway[]
   #waiting: (() => void)[] = []
 
   private constructor(
-    directory: string,
+    started: Started,
     settings: Readonly<Record<string, string>>,
-    gateways: Gateway[],
     upstream: Upstream,
-    postgres: TestPostgres | null,
     databaseName: string,
     database: DatabaseHandle,
   ) {
-    this.dataDirectory = directory
+    this.dataDirectory = started.directory
+    this.#started = started
     this.#settings = settings
-    this.#gateways = gateways
     this.upstream = upstream
-    this.#postgres = postgres
     this.#databaseName = databaseName
     this.#database = database
     this.ledger = new Ledger(database.pool)
   }
 
+  /** Starts everything. What has started by then is stopped where something does not. */
   static async start(options: DeploymentOptions): Promise<Deployment> {
-    const directory = mkdtempSync(join(realpathSync(tmpdir()), 'latchkey-proof-'))
-    const [upstream, postgres] = await Promise.all([
-      startUpstream(options.seed),
-      options.database === 'shared' ? startPostgres({ maxConnections: 100 }) : null,
-    ])
+    const started: Started = { directory: temporaryDirectory(), upstream: null, postgres: null, gateways: [] }
+    unfinished.add(started)
+    try {
+      return await Deployment.#start(options, started)
+    } catch (error) {
+      await stopAll(started)
+      throw error
+    }
+  }
+
+  static async #start(options: DeploymentOptions, started: Started): Promise<Deployment> {
+    const { directory, gateways } = started
+    const upstream = await startUpstream(options.seed)
+    started.upstream = upstream
+    const postgres = options.database === 'shared' ? await startPostgres({ maxConnections: 100 }) : null
+    started.postgres = postgres
     const name = (await postgres?.createDatabase()) ?? 'latchkey'
     if (postgres !== null && options.clock !== undefined) {
       const clock = new DatabaseClock(postgres, name)
@@ -105,9 +113,10 @@ export class Deployment {
       ...(postgres === null ? {} : { DATABASE_URL: postgres.url(name) }),
       ...options.settings,
     }
-    const gateways = await Promise.all(
-      Array.from({ length: options.processes }, () => startGateway(settings)),
-    )
+    const starts = Array.from({ length: options.processes }, async () => {
+      gateways.push(await startGateway(settings))
+    })
+    for (const start of await Promise.allSettled(starts)) if (start.status === 'rejected') throw start.reason
     const database = connectDatabase({
       connection: postgres?.connection(name) ?? {
         host: join(directory, 'run'),
@@ -120,7 +129,7 @@ export class Deployment {
       applicationName: 'latchkey-proof',
       log: createLog('silent'),
     })
-    const deployment = new Deployment(directory, settings, gateways, upstream, postgres, name, database)
+    const deployment = new Deployment(started, settings, upstream, name, database)
     await deployment.admin('POST', '/provider-keys', {
       name: providerKey,
       provider: 'simulator',
@@ -131,8 +140,9 @@ export class Deployment {
 
   /** The Postgres that the gateways share. Throws where there is none. */
   get postgres(): TestPostgres {
-    if (this.#postgres === null) throw new Error('the gateway has its own Postgres')
-    return this.#postgres
+    const { postgres } = this.#started
+    if (postgres === null) throw new Error('the gateway has its own Postgres')
+    return postgres
   }
 
   get clock(): DatabaseClock {
@@ -141,7 +151,7 @@ export class Deployment {
 
   /** The gateways that can be talked to. */
   get gateways(): readonly Gateway[] {
-    return this.#gateways.filter((gateway) => gateway.awake)
+    return this.#started.gateways.filter((gateway) => gateway.awake)
   }
 
   /** A gateway that can be talked to, by a number that chooses; waits for one where none does. */
@@ -157,7 +167,8 @@ export class Deployment {
   /** Starts a gateway in the place of one that has ended. */
   async replace(ended: Gateway, settings: Readonly<Record<string, string>> = {}): Promise<Gateway> {
     const gateway = await startGateway({ ...this.#settings, ...settings })
-    this.#gateways[this.#gateways.indexOf(ended)] = gateway
+    const { gateways } = this.#started
+    gateways[gateways.indexOf(ended)] = gateway
     for (const resolve of this.#waiting.splice(0)) resolve()
     return gateway
   }
@@ -235,13 +246,40 @@ export class Deployment {
   /** Stops everything and removes what is left of it. Exit codes of gateways other than 0 are returned. */
   async discard(): Promise<readonly string[]> {
     await this.clients.close()
-    const codes = await Promise.all(this.#gateways.map((gateway) => gateway.stop()))
     await this.#database.close()
-    await this.upstream.stop()
-    await this.#postgres?.discard()
-    rmSync(this.dataDirectory, { recursive: true, force: true, maxRetries: 10 })
+    const codes = await stopAll(this.#started)
     return codes
       .filter((code) => code !== 0 && code !== null)
       .map((code) => `a gateway ended with ${code} when it was told to stop`)
   }
+}
+
+/** What a deployment has started so far. */
+interface Started {
+  readonly directory: string
+  readonly gateways: Gateway[]
+  upstream: Upstream | null
+  postgres: TestPostgres | null
+}
+
+const unfinished = new Set<Started>()
+
+/** Stops every deployment there is: for a proof that is broken off. */
+export async function discardAll(): Promise<void> {
+  await Promise.all([...unfinished].map(stopAll))
+}
+
+/** The exit codes of the gateways. */
+async function stopAll(started: Started): Promise<readonly (number | null)[]> {
+  const { directory, gateways, upstream, postgres } = started
+  const codes = await Promise.all(gateways.map((gateway) => gateway.stop()))
+  await upstream?.stop()
+  await postgres?.discard()
+  rmSync(directory, { recursive: true, force: true, maxRetries: 10 })
+  unfinished.delete(started)
+  return codes
+}
+
+function temporaryDirectory(): string {
+  return mkdtempSync(join(realpathSync(tmpdir()), 'latchkey-proof-'))
 }
