@@ -10,8 +10,9 @@ const postgres = await startPostgres()
 afterAll(() => postgres.discard())
 const redis = await startRedis()
 afterAll(() => redis.discard())
+const database = await postgres.createDatabase()
 const shared = {
-  DATABASE_URL: postgres.url(await postgres.createDatabase()),
+  DATABASE_URL: postgres.url(database),
   REDIS_URL: redis.url,
   LATCHKEY_ROOT_KEY: randomBytes(32).toString('base64'),
 }
@@ -36,6 +37,19 @@ async function statuses(key: TestKey, count: number): Promise<readonly number[]>
   return answers
 }
 
+/** Resolves once each process has seen the other alive. */
+async function acquainted(): Promise<void> {
+  const counters = async () => {
+    const rows = await postgres.query(database, 'SELECT counter FROM process_epoch WHERE ended_at IS NULL')
+    return rows.map(({ counter }) => Number(counter))
+  }
+  const [first = 0, second = 0] = await counters()
+  const later = Math.max(first, second) + 2
+  await expect
+    .poll(async () => Math.min(...(await counters())), { timeout: 30_000 })
+    .toBeGreaterThanOrEqual(later)
+}
+
 test('two processes on one Redis count a limit together', async () => {
   const key = await gateways[0].keyFor(await startFakeUpstream(answer), limited)
   expect(await statuses(key, 8)).toEqual([200, 200, 200, 200, 200, 429, 429, 429])
@@ -46,6 +60,7 @@ test('while Redis is away each process gives its share, and requests are still r
   const key = await gateways[0].keyFor(await startFakeUpstream(answer), {
     limits: [{ unit: 'requests', per: 'hour', limit: 4 }],
   })
+  await acquainted()
   await redis.kill()
   const answers = await statuses(key, 8)
   expect(answers.filter((status) => status === 200)).toHaveLength(4)
