@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --conditions=source --max-semi-space-size=2 --expose-gc
+#!/usr/bin/env -S node --conditions=source --max-semi-space-size=2
 // A small young generation is swept often, and with it the chunks of passing uploads: 100 MB leave 30 MB of them behind
 // for a while, 47 MB at 4 and 66 MB at 8. Under load a larger one takes less CPU time: it is sized for the promise of 50.
 import { enableCompileCache, flushCompileCache } from 'node:module'
