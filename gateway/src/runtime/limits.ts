@@ -4,7 +4,7 @@ import { InProcessRateLimiter } from '../limits/in-process.ts'
 import type { RateLimiter } from '../limits/rate-limiter.ts'
 import { RedisRateLimiter } from '../limits/redis/redis-rate-limiter.ts'
 import { readAuthority } from './authority-file.ts'
-import { connectRedis, type RedisHandle } from './redis.ts'
+import type { RedisHandle } from './redis.ts'
 import type { Storage } from './storage.ts'
 
 /** The rate limiter of this process, and what it knows of itself. */
@@ -32,6 +32,8 @@ const patienceMs = 2_000
 /** Connects to the Redis that processes share. Throws `invalid_config` for a certificate authority that can't be read. */
 export async function openRedis({ connection, authorityFile }: RedisSetting, log: Log): Promise<RedisHandle> {
   const authority = authorityFile === null ? null : readAuthority('LATCHKEY_REDIS_CA', authorityFile)
+  // The client is 60 ms of a start, for those alone who have a Redis.
+  const { connectRedis } = await import('./redis.ts')
   const redis = connectRedis(connection, { authority, commandTimeoutMs, connectionName: 'latchkey' }, log)
   if (!(await redis.ready(patienceMs))) log.warn('redis.awaited')
   return redis
