@@ -1,5 +1,5 @@
 import { nanoUsd } from '@latchkey/shared'
-import { boundOf, dearestAsk } from './ask.ts'
+import { type Ask, boundOf, dearestAsk } from './ask.ts'
 import type { Deployment, ProofKey } from './deployment.ts'
 import type { Notes } from './trial.ts'
 
@@ -7,18 +7,20 @@ const mostRounds = 200
 
 /**
  * Sends one request after the other with each key at each gateway until all of them are told that the budget is
- * used up. What is in flight is waited for; what can pay for a request must serve it.
+ * used up. What is in flight is waited for, what a process has set aside too; what can pay for a request must
+ * serve it.
  */
 export async function exhaust(
   deployment: Deployment,
   notes: Notes,
   keys: readonly ProofKey[],
+  askOf: (key: ProofKey) => Ask = dearestAsk,
 ): Promise<void> {
   for (let round = 0; round < mostRounds; round++) {
     let over = true
     for (const key of keys)
       for (const gateway of deployment.gateways) {
-        const outcome = await deployment.clients.send(gateway.dataUrl, dearestAsk(key))
+        const outcome = await deployment.clients.send(gateway.dataUrl, askOf(key))
         notes.add(outcome, gateway)
         if (outcome.code !== 'insufficient_quota') over = false
       }
