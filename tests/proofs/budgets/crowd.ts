@@ -46,7 +46,9 @@ function belowTheBound(surroundings: Surroundings): Promise<Trial> {
     await rush(deployment, notes, crowd, () => ({ ...cheapAsk(key), latencyMs }))
     await deployment.quiet()
     // One after the other now: as long as a request's bound fits, none is told that the budget is used up.
-    await exhaust(deployment, notes, [key], cheapAsk)
+    const inFlight = await exhaust(deployment, notes, [key], cheapAsk)
+    if (surroundings.processes === 1)
+      notes.expect(inFlight === 0, `with nothing in flight ${inFlight} requests were told that something is`)
     await deployment.quiet()
     const { limit, settled, unsettled } = await deployment.ledger.window('key', key.id)
     const left = limit - settled - unsettled

@@ -8,14 +8,15 @@ const mostRounds = 200
 /**
  * Sends one request after the other with each key at each gateway until all of them are told that the budget is
  * used up. What is in flight is waited for, what a process has set aside too; what can pay for a request must
- * serve it.
+ * serve it. Returns how many of them were told to try again.
  */
 export async function exhaust(
   deployment: Deployment,
   notes: Notes,
   keys: readonly ProofKey[],
   askOf: (key: ProofKey) => Ask = dearestAsk,
-): Promise<void> {
+): Promise<number> {
+  let inFlight = 0
   for (let round = 0; round < mostRounds; round++) {
     let over = true
     for (const key of keys)
@@ -23,10 +24,12 @@ export async function exhaust(
         const outcome = await deployment.clients.send(gateway.dataUrl, askOf(key))
         notes.add(outcome, gateway)
         if (outcome.code !== 'insufficient_quota') over = false
+        if (outcome.code === 'budget_in_flight') inFlight++
       }
-    if (over) return
+    if (over) return inFlight
   }
   notes.expect(false, `after ${mostRounds} rounds some key is still not told that its budget is used up`)
+  return inFlight
 }
 
 /**
