@@ -1,10 +1,6 @@
-import { createServer, type Server } from 'node:http'
 import { join } from 'node:path'
-import { getRequestListener } from '@hono/node-server'
 import { type Clock, errorFields, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
 import { openVault, type Vault } from '@latchkey/vault'
-import { createAdminApp } from '../admin/app.ts'
-import { ensureAdminToken } from '../admin/token.ts'
 import { BudgetEngine } from '../budget/engine.ts'
 import type { Config } from '../config.ts'
 import { createDataPlane, type Readiness } from '../data-plane.ts'
@@ -18,15 +14,15 @@ import { BufferedBytes } from '../proxy/buffered-bytes.ts'
 import { InFlight } from '../proxy/in-flight.ts'
 import type { ProxyPorts } from '../proxy/pipeline.ts'
 import { startSimulator } from '../simulator/simulator.ts'
-import { testProviderKey } from '../upstream/test-provider-key.ts'
 import { Upstreams } from '../upstream/upstreams.ts'
 import { viaName } from '../upstream/via.ts'
 import { version } from '../version.ts'
+import { openAdminPlane } from './admin-plane.ts'
 import { removeAnnouncement, writeAnnouncement } from './announcement.ts'
 import { Closers } from './closers.ts'
 import { addFirstOpenAiKey } from './first-openai-key.ts'
 import { openLimits, openRedis } from './limits.ts'
-import { listen } from './listen.ts'
+import { closeServer, listen } from './listen.ts'
 import { openStorage } from './open-storage.ts'
 import { openRecords } from './records.ts'
 import type { Storage } from './storage.ts'
@@ -196,61 +192,23 @@ async function open(
   const dataUrl = await listen(dataPlane, config.host, config.port, 'LATCHKEY_HOST', 'LATCHKEY_PORT')
   closers.add('data plane', () => closeServer(dataPlane))
 
-  const adminApp = createAdminApp({
+  const adminUrl = await openAdminPlane(config, closers, {
+    startedAt,
+    dataUrl,
+    storage,
     vault,
-    database: storage.database.kysely,
     prices,
-    adminToken: ensureAdminToken(config.dataDirectory, random, config.keyPrefix),
-    metricsToken: config.metricsToken,
-    metrics: () =>
-      metrics.page({
-        version,
-        mode: storage.mode,
-        sealed: vault.sealed,
-        draining: inFlight.draining,
-        inFlight: inFlight.count,
-        bufferedBytes: ports.buffered.held,
-        argon2Runs: vault.argon2Runs,
-        records: records.figures(),
-        leases: { ...budgets.leased, statements: budgets.statements },
-        limiter: limits.figures(),
-        traces: tracing?.figures() ?? null,
-        database: storage.database.pool,
-      }),
-    adminHost: config.adminHost,
-    longestRequestMs: config.totalTimeoutMs,
-    log,
+    records,
+    budgets,
+    limits,
+    metrics,
+    tracing,
+    upstreams,
+    ports,
     clock,
     random,
-    info: () => ({
-      version,
-      pid: process.pid,
-      startedAt,
-      dataUrl,
-      draining: inFlight.draining,
-      mode: storage.mode,
-      records: records.figures(),
-    }),
-    testProviderKey: (key) => {
-      const opened = vault.openProviderKey(key)
-      return opened.kind === 'opened'
-        ? testProviderKey(upstreams, key, opened.secret, ports.viaName, clock)
-        : Promise.resolve({
-            kind: 'unreachable',
-            code: opened.kind,
-            message: `The vault can't open this provider key: it is ${opened.kind}.`,
-          })
-    },
+    log,
   })
-  const adminPlane = createServer(getRequestListener(adminApp.fetch, { overrideGlobalObjects: false }))
-  const adminUrl = await listen(
-    adminPlane,
-    config.adminHost,
-    config.adminPort,
-    'LATCHKEY_ADMIN_HOST',
-    'LATCHKEY_ADMIN_PORT',
-  )
-  closers.add('admin plane', () => closeServer(adminPlane))
 
   await warmUp(ports, storage.socketDirectory, clock).catch((error: unknown) => {
     // Cold, it serves all the same.
@@ -277,10 +235,3 @@ async function open(
 const recordsDeadlineMs = 10_000
 const leasesDeadlineMs = 5_000
 const tracesDeadlineMs = 2_000
-
-/** Ends a server whose requests are over: what is still connected is idle. */
-async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve))
-  server.closeAllConnections()
-  await closed
-}
