@@ -239,6 +239,20 @@ describe('what is billed by the piece', () => {
     })
   })
 
+  test('an image whose size the model chose costs what the dearest of its quality does, and is an estimate', () => {
+    const images = { count: 1, quality: 'standard', size: 'auto' }
+    expect(costOf(used, noConsumption, { images, characters: 0 })).toEqual({
+      nanoUsd: 80_000_000n,
+      unpriced: ['image'],
+    })
+  })
+
+  test('an image of a model of one quality costs by its size alone', () => {
+    const images = { count: 1, quality: 'auto', size: '256x256' }
+    const small = costOf({ ...used, price: priceOf('dall-e-2') }, noConsumption, { images, characters: 0 })
+    expect(small).toEqual({ nanoUsd: 16_000_000n, unpriced: [] })
+  })
+
   test('speech costs by the character', () => {
     const characters = [...'Hello, wörld 👋'].length
     expect(characters).toBe(14)

@@ -1,4 +1,5 @@
 import { type NanoUsd, nanoUsdFromPico } from '@latchkey/shared'
+import { greatest, listedFor } from './by-size.ts'
 import { type Consumption, inputTokens, type TokenCounts } from './consumption.ts'
 import { type BySize, type Price, ratesAt, serviceTierOf, type TierRates, type TokenRates } from './price.ts'
 import type { ToolPrices } from './price-table.ts'
@@ -87,9 +88,10 @@ class Bill {
 
   images(perImage: BySize | null, { count, quality, size }: NonNullable<Pieces['images']>): void {
     if (perImage === null) return
-    const listed = perImage.get(quality)?.get(size)
-    if (listed === undefined) this.unpriced.add('image')
-    this.pico += BigInt(count) * (listed ?? dearestSize(perImage))
+    const listed = listedFor(perImage, quality, size)
+    const most = greatest(listed)
+    if (most === null || listed.some((price) => price !== most)) this.unpriced.add('image')
+    this.pico += BigInt(count) * (most ?? greatest(listedFor(perImage, null, null)) ?? 0n)
   }
 
   calls(tools: ToolPrices, tool: string, calls: number): void {
@@ -107,11 +109,4 @@ class Bill {
 
 function dearestRate(rates: TokenRates): bigint {
   return Object.values(rates).reduce<bigint | null>(dearer, null) ?? 0n
-}
-
-/** The greatest value of a table by quality and size. */
-export function dearestSize(table: BySize): bigint {
-  let most = 0n
-  for (const row of table.values()) for (const value of row.values()) if (value > most) most = value
-  return most
 }

@@ -1,4 +1,4 @@
-import { dearestSize } from '../cost.ts'
+import { greatest, isLeftOpen, listedFor } from '../by-size.ts'
 import type { BySize, Price, ServiceTier } from '../price.ts'
 import type { BoundTerms, PricedAsk } from './ask.ts'
 import { type Bound, boundedAt, type Unbounded, unboundedParameter } from './bound.ts'
@@ -79,24 +79,9 @@ function boundTokens(
 }
 
 /** The value for the quality and size that a request names; the greatest where it leaves one to the model. */
-function mostOf(table: BySize, fields: PricedAsk['fields']): bigint | Unbounded {
-  const { quality, size } = fields
-  const rows = isLeftOpen(quality) ? table : single(table, quality)
-  if (rows === null) return unboundedParameter('quality')
-  if (isLeftOpen(size)) return dearestSize(rows)
-  let most: bigint | null = null
-  for (const row of rows.values()) {
-    const value = row.get(String(size))
-    if (value !== undefined && (most === null || value > most)) most = value
-  }
-  return most ?? unboundedParameter('size')
-}
-
-function isLeftOpen(value: unknown): boolean {
-  return value === undefined || value === null || value === 'auto'
-}
-
-function single(table: BySize, quality: unknown): BySize | null {
-  const row = table.get(String(quality))
-  return row === undefined ? null : new Map([[String(quality), row]])
+function mostOf(table: BySize, { quality, size }: PricedAsk['fields']): bigint | Unbounded {
+  const most = greatest(listedFor(table, quality, size))
+  if (most !== null) return most
+  const knowsQuality = isLeftOpen(quality) || table.has(String(quality))
+  return unboundedParameter(knowsQuality ? 'size' : 'quality')
 }
