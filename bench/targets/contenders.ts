@@ -1,6 +1,6 @@
 import { bare } from './bare.ts'
 import { bifrost } from './bifrost.ts'
-import { latchkey, latchkeyRedis, latchkeyServer, latchkeyUnbudgeted } from './latchkey.ts'
+import { latchkey, latchkeyRedis, latchkeyServer, latchkeyUnbudgeted, latchkeyWorkers } from './latchkey.ts'
 import { litellm } from './litellm.ts'
 import { nginx } from './nginx.ts'
 import { portkey } from './portkey.ts'
@@ -14,6 +14,7 @@ export const contenders: readonly Contender[] = [
   latchkeyUnbudgeted,
   latchkeyServer,
   latchkeyRedis,
+  ...latchkeyWorkers,
   portkey,
   litellm,
   bifrost,

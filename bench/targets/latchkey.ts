@@ -70,10 +70,23 @@ export const latchkeyRedis: Contender = {
   start: (surroundings) => startServerMode('latchkey-redis', surroundings, true),
 }
 
+/** One worker and two in server mode, on all cores, with the load beside them: what the second adds. */
+export const latchkeyWorkers: readonly Contender[] = [
+  { name: 'latchkey-one-worker', workers: 1 },
+  { name: 'latchkey-two-workers', workers: 2 },
+].map(({ name, workers }) => ({
+  names: [name],
+  start: (surroundings) => {
+    const cores = { ...surroundings.cores, gateway: null }
+    return startServerMode(name, { ...surroundings, cores }, true, workers)
+  },
+}))
+
 async function startServerMode(
   name: string,
   surroundings: Surroundings,
   withRedis: boolean,
+  workers = 1,
 ): Promise<Started> {
   const directory = join(surroundings.directory, name)
   mkdirSync(directory, { mode: 0o711 })
@@ -90,11 +103,13 @@ async function startServerMode(
     const settings = {
       DATABASE_URL: postgres.databaseUrl,
       ...(redis === null ? {} : { REDIS_URL: redis.url }),
+      LATCHKEY_WORKERS: String(workers),
     }
     const gateway = await startGateway(name, { ...surroundings, directory }, settings, true)
     const pids = running.map(({ pid }) => pid)
     running.push(gateway)
-    const note = `as latchkey, with DATABASE_URL${withRedis ? ' and REDIS_URL' : ''}`
+    const place = core === null ? `, LATCHKEY_WORKERS=${workers}, on all cores` : ''
+    const note = `as latchkey, with DATABASE_URL${withRedis ? ' and REDIS_URL' : ''}${place}`
     const target = gateway.target(name, await makeKey(gateway.admin, 'all', everything), note)
     return { targets: [{ ...target, pids: [...target.pids, ...pids] }], stop }
   } catch (error) {

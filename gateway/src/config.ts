@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { resolve } from 'node:path'
 import {
   type Cidr,
@@ -19,6 +20,8 @@ export interface Config {
   readonly database: DatabaseSetting
   /** Null: what processes would share there, each keeps to itself. */
   readonly redis: RedisSetting | null
+  /** Processes that serve on the same ports. */
+  readonly workers: number
   readonly host: string
   readonly port: number
   readonly adminHost: string
@@ -78,6 +81,8 @@ export interface ServerDatabase {
   readonly connection: ServerConnection
   /** A PEM file against which the server's certificate is checked; null: those that Node knows. */
   readonly authorityFile: string | null
+  /** A file with the password, which is then not in the URL; null: none. */
+  readonly passwordFile: string | null
   /** The most connections of the pool. One to listen and one for the heartbeat come on top. */
   readonly connections: number
 }
@@ -103,6 +108,7 @@ export function readConfig(env: Environment): Config {
     dataDirectory,
     database: databaseSetting(env),
     redis: redisSetting(env),
+    workers: workerCount(env),
     host: text(env, 'LATCHKEY_HOST', '127.0.0.1'),
     port,
     adminHost: text(env, 'LATCHKEY_ADMIN_HOST', '127.0.0.1'),
@@ -213,6 +219,27 @@ function origins(env: Environment, variable: string): readonly string[] {
   )
 }
 
+const mostWorkers = 64
+
+function workerCount(env: Environment): number {
+  const value = text(env, 'LATCHKEY_WORKERS', '1')
+  const count =
+    value === 'auto'
+      ? Math.min(availableParallelism(), mostWorkers)
+      : /^[0-9]{1,2}$/.test(value)
+        ? Number(value)
+        : 0
+  if (count < 1 || count > mostWorkers)
+    invalid('LATCHKEY_WORKERS', value, `a whole number from 1 to ${mostWorkers}, or auto`)
+  if (value !== '1' && !env.DATABASE_URL) {
+    throw new LatchkeyError('invalid_config', {
+      message: `LATCHKEY_WORKERS (or --workers) is ${value}, and DATABASE_URL is not set. A gateway with a database of its own is one process: set DATABASE_URL, or unset the workers.`,
+      param: 'LATCHKEY_WORKERS',
+    })
+  }
+  return count
+}
+
 function redisSetting(env: Environment): RedisSetting | null {
   if (!env.REDIS_URL) return null
   if (!env.DATABASE_URL) {
@@ -235,7 +262,11 @@ function databaseSetting(env: Environment): DatabaseSetting {
   if (authorityFile !== null && connection.tls.kind !== 'verified') {
     invalid('LATCHKEY_DATABASE_CA', authorityFile, 'unset, or DATABASE_URL must say sslmode=verify-full')
   }
-  return { kind: 'server', connection, authorityFile, connections }
+  const passwordFile = path(env, 'LATCHKEY_DATABASE_PASSWORD_FILE')
+  if (passwordFile !== null && connection.password !== null) {
+    invalid('LATCHKEY_DATABASE_PASSWORD_FILE', passwordFile, 'unset, or DATABASE_URL must name no password')
+  }
+  return { kind: 'server', connection, authorityFile, passwordFile, connections }
 }
 
 function rootKeySetting(env: Environment, dataDirectory: string): RootKeySource {

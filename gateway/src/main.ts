@@ -1,6 +1,7 @@
-import { crashFields, createLog, systemClock, systemRandom } from '@latchkey/shared'
+import { crashFields, createLog, type LogFields, systemClock, systemRandom } from '@latchkey/shared'
 import { readConfig } from './config.ts'
 import { type Gateway, startGateway } from './runtime/gateway.ts'
+import type { WorkerChannel } from './runtime/workers/worker-channel.ts'
 
 /** Where a gateway that serves is reached: origins, without a path. */
 export interface Serving {
@@ -12,11 +13,20 @@ export interface Serving {
 
 /**
  * Resolves once it serves, which it does until SIGTERM or SIGINT: then it drains and ends the
- * process. Throws a fault of the `start` plane where it can't start.
+ * process. Throws a fault of the `start` plane where it can't start. With a `supervisor` it is one of several workers,
+ * and ends with that one, too.
  */
-export async function serve(env: NodeJS.ProcessEnv): Promise<Serving> {
+export async function serve(
+  env: NodeJS.ProcessEnv,
+  supervisor: WorkerChannel | null = null,
+): Promise<Serving> {
   const config = readConfig(env)
-  const log = createLog(config.logLevel)
+  const log = createLog(
+    config.logLevel,
+    process.stderr,
+    supervisor === null ? {} : { worker: supervisor.number },
+  )
+  const name = supervisor === null ? 'gateway' : 'worker'
   // What nobody expected ends the process, without printing what the error may quote. The embedded Postgres is told to
   // stop on the way out.
   process.on('uncaughtException', (error) => {
@@ -25,18 +35,27 @@ export async function serve(env: NodeJS.ProcessEnv): Promise<Serving> {
   })
   let stopping = false
   let stop: (() => Promise<void>) | null = null
-  const onSignal = (signal: NodeJS.Signals) => {
+  const end = (cause: LogFields) => {
     // npm passes on the signal that the whole group has got already: the second one changes nothing.
     if (stopping) return
     stopping = true
-    log.info('gateway.stopping', { signal })
+    log.info(`${name}.stopping`, cause)
     void stop?.().then(() => process.exit(0))
   }
+  const onSignal = (signal: NodeJS.Signals) => end({ signal })
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal)
+  supervisor?.onSupervisorGone(() => end({ reason: 'the supervisor has gone' }))
 
-  const gateway = await startGateway(config, { clock: systemClock, random: systemRandom, log })
+  const gateway = await startGateway(config, {
+    clock: systemClock,
+    random: systemRandom,
+    log,
+    siblings: supervisor,
+  })
   stop = () => gateway.stop()
-  log.info('gateway.ready', { url: gateway.dataUrl, pid: process.pid, dataDirectory: config.dataDirectory })
+  const { dataDirectory } = config
+  log.info(`${name}.ready`, { url: gateway.dataUrl, pid: process.pid, dataDirectory })
+  supervisor?.ready({ dataUrl: gateway.dataUrl, adminUrl: gateway.adminUrl, dataDirectory })
   if (stopping) await gateway.stop().then(() => process.exit(0))
   return gateway
 }

@@ -26,6 +26,7 @@ const allowedFields = [
   'migration',
   'model',
   'name',
+  'pauseMs',
   'pid',
   'provider',
   'providerKeyId',
@@ -41,6 +42,7 @@ const allowedFields = [
   'url',
   'variable',
   'version',
+  'worker',
 ] as const
 
 export type LogFields = {
@@ -127,12 +129,16 @@ function pick(fields: LogFields): Record<string, string | number | boolean | nul
   return picked
 }
 
-/** JSON lines on standard error by default: standard output belongs to the CLI's results. */
-export function createLog(level: LogLevel, destination: { write(line: string): void } = process.stderr): Log {
+/** JSON lines on standard error by default: standard output belongs to the CLI's results. Each line has the fields `always`. */
+export function createLog(
+  level: LogLevel,
+  destination: { write(line: string): void } = process.stderr,
+  always: LogFields = {},
+): Log {
   const logger = pino(
     {
       level,
-      base: null,
+      base: pick(always),
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       messageKey: 'event',
       formatters: { level: (label) => ({ level: label }) },

@@ -7,6 +7,7 @@ import { ProcessMetrics } from '../../gateway/src/metrics/process-metrics.ts'
 import { RequestMetrics } from '../../gateway/src/metrics/request-metrics.ts'
 import { WatchedBudgets } from '../../gateway/src/metrics/watched-budgets.ts'
 import { WatchedVerifier } from '../../gateway/src/metrics/watched-verifier.ts'
+import { workerFamilies } from '../../gateway/src/runtime/workers/worker-metrics.ts'
 import { parseExposition } from '../metrics/scrape.ts'
 import { record } from '../records/record.ts'
 
@@ -24,6 +25,7 @@ const figures: GatewayFigures = {
     ...{ taken: 0, places: 0, queued: 0, spooled: 0, spooledBytes: 0 },
     ...{ dropped: 0, deadLetters: 0, lost: 0, notCopied: 0, takenOver: 0 },
   },
+  bodies: { kept: 0, skipped: 0, lost: 0, heldBytes: 0 },
   leases: { count: 0, outstanding: nanoUsd(0n), held: nanoUsd(0n), statements: 0 },
   limiter: { fallbacks: 0, decidedLocally: 0 },
   traces: { exported: 0, dropped: 0, queued: 0 },
@@ -53,6 +55,7 @@ function allFamilies(): readonly Family[] {
     ...verifier.families(),
     ...gatewayFamilies(figures),
     ...process.families(),
+    ...workerFamilies({ answered: 2, restarts: 0 }),
   ]
 }
 

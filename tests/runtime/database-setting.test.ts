@@ -1,6 +1,10 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { inspect } from 'node:util'
 import { expect, test } from 'vitest'
-import { readConfig } from '../../gateway/src/config.ts'
+import { readConfig, type ServerDatabase } from '../../gateway/src/config.ts'
+import { readServerConnection } from '../../gateway/src/runtime/server.ts'
+import { temporaryDirectory } from '../support/temporary-directory.ts'
 
 const url = 'postgres://latchkey:canary@db.example.com/latchkey'
 
@@ -29,6 +33,8 @@ test.each([
   ['DATABASE_URL', { DATABASE_URL: 'canary' }],
   ['LATCHKEY_DATABASE_CONNECTIONS', { DATABASE_URL: url, LATCHKEY_DATABASE_CONNECTIONS: '1' }],
   ['LATCHKEY_DATABASE_CONNECTIONS', { DATABASE_URL: url, LATCHKEY_DATABASE_CONNECTIONS: 'many' }],
+  // Two passwords.
+  ['LATCHKEY_DATABASE_PASSWORD_FILE', { DATABASE_URL: url, LATCHKEY_DATABASE_PASSWORD_FILE: '/absent' }],
 ])('%s is refused where it can not be honoured: %o', (param, env) => {
   expect(() => readConfig(env)).toThrow(
     expect.objectContaining({
@@ -38,3 +44,33 @@ test.each([
     }),
   )
 })
+
+test.each([
+  ['canary', 'canary'],
+  ['canary\n', 'canary'],
+  ['canary \r\nsecond line', 'canary '],
+])('the password may be the first line of a file: %j', (content, password) => {
+  const file = join(temporaryDirectory(), 'password')
+  writeFileSync(file, content)
+  const connection = readServerConnection(passwordIn(file))
+  expect(connection.password?.reveal()).toBe(password)
+  expect(inspect(connection, { depth: 9 })).not.toContain('canary')
+})
+
+test.each(['', '\ncanary'])('a file without a password is refused, and not quoted: %j', (content) => {
+  const file = join(temporaryDirectory(), 'password')
+  expect(() => readServerConnection(passwordIn(file))).toThrow(/can be read and holds a password/)
+  writeFileSync(file, content)
+  expect(() => readServerConnection(passwordIn(file))).toThrow(
+    expect.objectContaining({ code: 'invalid_config', message: expect.not.stringContaining('canary') }),
+  )
+})
+
+function passwordIn(file: string): ServerDatabase {
+  const { database } = readConfig({
+    DATABASE_URL: 'postgres://latchkey@db.example.com/latchkey',
+    LATCHKEY_DATABASE_PASSWORD_FILE: file,
+  })
+  if (database.kind === 'embedded') throw new Error('no server')
+  return database
+}

@@ -89,7 +89,10 @@ export function startKillableGateway(
     },
     async ready() {
       await gateway.logged('gateway.ready')
-      const announced = announcedGateways(dataDirectory).find((each) => each.pid === pid)
+      // Workers announce themselves, and all of them the same.
+      const isOurs = (each: { readonly pid: number }) =>
+        env.LATCHKEY_WORKERS === undefined ? each.pid === pid : true
+      const announced = announcedGateways(dataDirectory).find((each) => each.alive && isOurs(each))
       if (announced === undefined) throw new Error('it is ready and has announced nothing')
       return announced
     },

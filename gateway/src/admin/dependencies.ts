@@ -33,8 +33,10 @@ export interface AdminDependencies {
   readonly adminToken: Secret
   /** Whoever sends it may read the metrics; null: only who has the admin token. */
   readonly metricsToken: Secret | null
-  /** All metrics of the process, in Prometheus's text format. */
-  readonly metrics: () => string
+  /** All metrics of the process, and of those that serve on the same ports, in Prometheus's text format. */
+  readonly metrics: () => Promise<string>
+  /** The workers that serve on the same ports; null: this process serves alone there. */
+  readonly workers: () => Promise<StatusWire['workers']>
   /** The host that the admin plane was told to listen on: a `Host` header may name it. */
   readonly adminHost: string
   /** After so long, no process still works on a request. Milliseconds. */

@@ -1,14 +1,17 @@
 import type { Command } from 'commander'
+import { readConfig } from '../config.ts'
+import { servingNote } from '../serving-note.ts'
 import type { Surroundings } from './surroundings.ts'
-
-const perProcess = `  Without Redis, rate limits count in each process by itself; budgets hold for all of them together.
-`
 
 /** `latchkey serve`: the gateway itself, in the foreground. */
 export function addServeCommand(program: Command, { env, terminal }: Surroundings): void {
   program
     .command('serve')
     .description('run the gateway in the foreground, until SIGTERM or Ctrl-C')
+    .option(
+      '--workers <n>',
+      'processes that serve on one port, with DATABASE_URL: 1 to 64, or auto for one a core (LATCHKEY_WORKERS)',
+    )
     .addHelpText(
       'after',
       `
@@ -18,17 +21,16 @@ Settings come from the environment; the README lists them. The most used:
   LATCHKEY_DATA_DIR    what it keeps (./.latchkey)
   DATABASE_URL         a PostgreSQL of your own, for several processes; else it brings one`,
     )
-    .action(async () => {
+    .action(async ({ workers }: { readonly workers?: string }) => {
+      const settings = workers === undefined ? env : { ...env, LATCHKEY_WORKERS: workers }
+      const config = readConfig(settings)
+      if (config.workers > 1) {
+        const { becomeSupervisor } = await import('../runtime/workers/become-supervisor.ts')
+        becomeSupervisor(config, settings)
+      }
       // Only here: loading the gateway takes longer than any other command runs.
       const { serve } = await import('../main.ts')
-      const { dataUrl, adminUrl, mode } = await serve(env)
-      // For whoever started it by hand; a supervisor reads the log lines alone.
-      if (!terminal.streams.stderr.isTTY) return
-      terminal.note(`
-  Latchkey serves. Point SDKs at ${dataUrl}/v1; the admin plane is at ${adminUrl}.
-  Next, in another terminal:  npx --no-install latchkey provider-keys add sim --provider simulator
-                              npx --no-install latchkey keys create alice --provider-key sim
-  Ctrl-C stops it once running requests have ended.
-${mode === 'server' ? perProcess : ''}`)
+      const serving = await serve(settings)
+      if (terminal.streams.stderr.isTTY) terminal.note(servingNote(serving))
     })
 }

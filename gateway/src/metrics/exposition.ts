@@ -1,5 +1,3 @@
-import type { Histogram } from './histogram.ts'
-
 export type Labels = Readonly<Record<string, string>>
 
 export interface Sample {
@@ -7,20 +5,34 @@ export interface Sample {
   readonly value: number
 }
 
+/** What a histogram has counted. */
+export interface HistogramFigures {
+  /** The upper bounds of the buckets, rising, each inclusive. */
+  readonly bounds: readonly number[]
+  /** How many values fell into each bucket; one more than there are bounds, for all that is larger. */
+  readonly counts: ArrayLike<number> & Iterable<number>
+  readonly sum: number
+}
+
 /** One metric with all its samples. Durations are seconds, sizes bytes, money dollars. */
-export type Family =
-  | {
-      readonly kind: 'counter' | 'gauge'
-      readonly name: string
-      readonly help: string
-      readonly samples: readonly Sample[]
-    }
-  | {
-      readonly kind: 'histogram'
-      readonly name: string
-      readonly help: string
-      readonly series: readonly { readonly labels: Labels; readonly histogram: Histogram }[]
-    }
+export type Family = FamilyHead &
+  (
+    | { readonly kind: 'counter' | 'gauge'; readonly samples: readonly Sample[] }
+    | {
+        readonly kind: 'histogram'
+        readonly series: readonly { readonly labels: Labels; readonly histogram: HistogramFigures }[]
+      }
+  )
+
+interface FamilyHead {
+  readonly name: string
+  readonly help: string
+  /** What several workers make of it; the sum, where nothing is said. */
+  readonly workers?: Across
+}
+
+/** The sum over all workers, the largest value of any, or each one's own. */
+type Across = 'sum' | 'most' | 'each'
 
 /** The media type of what `exposition` writes. */
 export const expositionType = 'text/plain; version=0.0.4; charset=utf-8'
@@ -40,18 +52,23 @@ export function exposition(families: readonly Family[]): string {
 }
 
 /** One number, which only goes up. */
-export function counter(name: string, help: string, value: number): Family {
-  return { kind: 'counter', name, help, samples: [{ labels: {}, value }] }
+export function counter(name: string, help: string, value: number, workers: Across = 'sum'): Family {
+  return { kind: 'counter', name, help, workers, samples: [{ labels: {}, value }] }
 }
 
 /** One number, as it is now. */
-export function gauge(name: string, help: string, value: number): Family {
-  return { kind: 'gauge', name, help, samples: [{ labels: {}, value }] }
+export function gauge(name: string, help: string, value: number, workers: Across = 'sum'): Family {
+  return { kind: 'gauge', name, help, workers, samples: [{ labels: {}, value }] }
 }
 
-function writeHistogram(lines: string[], name: string, labels: Labels, { bounds, counts, sum }: Histogram) {
+function writeHistogram(
+  lines: string[],
+  name: string,
+  labels: Labels,
+  { bounds, counts, sum }: HistogramFigures,
+) {
   let below = 0
-  for (const [index, count] of counts.entries()) {
+  for (const [index, count] of [...counts].entries()) {
     below += count
     const le = bounds[index] ?? '+Inf'
     lines.push(`${name}_bucket${braced({ ...labels, le: String(le) })} ${below}`)

@@ -1,4 +1,5 @@
 import type { NanoUsd, StatusWire } from '@latchkey/shared'
+import type { BodyFigures } from '../capture/body-queue.ts'
 import { counter, type Family, gauge } from './exposition.ts'
 
 /** What the parts of a gateway tell of themselves when they are asked. What a gateway doesn't have is null. */
@@ -11,6 +12,7 @@ export interface GatewayFigures {
   readonly bufferedBytes: number
   readonly argon2Runs: number
   readonly records: StatusWire['records']
+  readonly bodies: BodyFigures
   readonly leases: LeaseFigures
   readonly limiter: LimiterFigures | null
   readonly traces: TraceFigures | null
@@ -54,10 +56,11 @@ export function gatewayFamilies(figures: GatewayFigures): readonly Family[] {
       kind: 'gauge',
       name: 'latchkey_build_info',
       help: 'Always 1: which version runs, and on whose Postgres.',
+      workers: 'most',
       samples: [{ labels: { version, mode }, value: 1 }],
     },
-    gauge('latchkey_vault_sealed', '1 while the vault is sealed.', Number(figures.sealed)),
-    gauge('latchkey_draining', '1 while the process shuts down.', Number(figures.draining)),
+    gauge('latchkey_vault_sealed', '1 while the vault is sealed.', Number(figures.sealed), 'most'),
+    gauge('latchkey_draining', '1 while the process shuts down.', Number(figures.draining), 'most'),
     gauge(
       'latchkey_requests_in_flight',
       'Requests whose answer is not yet read to its end.',
@@ -66,6 +69,7 @@ export function gatewayFamilies(figures: GatewayFigures): readonly Family[] {
     gauge('latchkey_buffered_bytes', 'Bytes of request bodies in memory.', figures.bufferedBytes),
     counter('latchkey_argon2_runs_total', 'Runs of argon2id, each 20 ms of a core.', figures.argon2Runs),
     ...recordFamilies(figures.records),
+    ...bodyFamilies(figures.bodies),
     ...leaseFamilies(figures.leases),
     ...databaseFamilies(figures.database),
     ...(limiter === null ? [] : limiterFamilies(limiter)),
@@ -100,6 +104,27 @@ function recordFamilies(records: StatusWire['records']): readonly Family[] {
       'latchkey_records_taken_over_total',
       'Records of dead processes that this one found in Redis.',
       records.takenOver,
+    ),
+  ]
+}
+
+function bodyFamilies(bodies: BodyFigures): readonly Family[] {
+  return [
+    counter('latchkey_bodies_kept_total', 'Bodies that were captured, sealed and written.', bodies.kept),
+    counter(
+      'latchkey_bodies_skipped_total',
+      'Bodies that were not captured, for want of memory.',
+      bodies.skipped,
+    ),
+    counter(
+      'latchkey_bodies_lost_total',
+      'Captured bodies that were not written: the vault was sealed, or the database away to the end.',
+      bodies.lost,
+    ),
+    gauge(
+      'latchkey_bodies_held_bytes',
+      'Bytes of captured bodies in memory, being gathered or waiting to be written.',
+      bodies.heldBytes,
     ),
   ]
 }

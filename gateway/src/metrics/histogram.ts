@@ -1,8 +1,8 @@
+import type { HistogramFigures } from './exposition.ts'
+
 /** Counts of values by size. Observing one allocates nothing. */
-export class Histogram {
-  /** The upper bounds of the buckets, rising, each inclusive. */
+export class Histogram implements HistogramFigures {
   readonly bounds: readonly number[]
-  /** How many values fell into each bucket; one more than there are bounds, for all that is larger. */
   readonly counts: Float64Array
   readonly #sum = new Float64Array(1)
 
@@ -21,5 +21,9 @@ export class Histogram {
     while (bucket < bounds.length && value > (bounds[bucket] ?? 0)) bucket++
     counts[bucket] = (counts[bucket] ?? 0) + 1
     this.#sum[0] = (this.#sum[0] ?? 0) + value
+  }
+  /** As another process may read it. */
+  toJSON(): HistogramFigures {
+    return { bounds: this.bounds, counts: [...this.counts], sum: this.sum }
   }
 }

@@ -2,14 +2,14 @@ import type { Clock } from '@latchkey/shared'
 import type { Verifier } from '@latchkey/vault'
 import type { Observer } from '../proxy/observer.ts'
 import type { Budgets } from '../proxy/spending.ts'
-import { exposition } from './exposition.ts'
+import type { Family } from './exposition.ts'
 import { type GatewayFigures, gatewayFamilies } from './gateway-metrics.ts'
 import { ProcessMetrics } from './process-metrics.ts'
 import { RequestMetrics } from './request-metrics.ts'
 import { WatchedBudgets } from './watched-budgets.ts'
 import { WatchedVerifier } from './watched-verifier.ts'
 
-/** The metrics of one process: what is counted as it happens, and the page on which a scrape finds all of it. */
+/** The metrics of one process: what is counted as it happens, and what a scrape is told of it. */
 export class Metrics {
   readonly #requests = new RequestMetrics()
   readonly #process: ProcessMetrics
@@ -37,15 +37,15 @@ export class Metrics {
     return this.#verifier
   }
 
-  /** All of it, in Prometheus's text format. */
-  page(figures: GatewayFigures): string {
-    return exposition([
+  /** All of it. */
+  families(figures: GatewayFigures): readonly Family[] {
+    return [
       ...this.#requests.families(),
       ...this.#budgets.families(),
       ...this.#verifier.families(),
       ...gatewayFamilies(figures),
       ...this.#process.families(),
-    ])
+    ]
   }
 
   close(): void {

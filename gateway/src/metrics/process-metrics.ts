@@ -28,6 +28,7 @@ export class ProcessMetrics {
         kind: 'gauge',
         name: 'latchkey_event_loop_delay_seconds',
         help: 'How late the event loop was since the scrape before; quantile 1 is the longest.',
+        workers: 'each',
         samples: quantiles.map((quantile, index) => ({
           labels: { quantile: String(quantile) },
           value: delays[index] ?? 0,
@@ -37,17 +38,19 @@ export class ProcessMetrics {
         'latchkey_event_loop_active_seconds_total',
         'Time in which the event loop was busy: its rate is the share of one core.',
         performance.eventLoopUtilization().active / 1000,
+        'each',
       ),
-      counter('process_cpu_seconds_total', 'User and system CPU time.', (user + system) / 1e6),
-      gauge('process_resident_memory_bytes', 'Resident memory.', memory.rss),
+      counter('process_cpu_seconds_total', 'User and system CPU time.', (user + system) / 1e6, 'each'),
+      gauge('process_resident_memory_bytes', 'Resident memory.', memory.rss, 'each'),
       gauge(
         'process_start_time_seconds',
         'Start of the process since the epoch.',
         performance.timeOrigin / 1000,
+        'each',
       ),
-      gauge('nodejs_heap_size_total_bytes', 'Heap that V8 has taken.', memory.heapTotal),
-      gauge('nodejs_heap_size_used_bytes', 'Heap that is in use.', memory.heapUsed),
-      gauge('nodejs_external_memory_bytes', 'Memory of buffers outside the heap.', memory.external),
+      gauge('nodejs_heap_size_total_bytes', 'Heap that V8 has taken.', memory.heapTotal, 'each'),
+      gauge('nodejs_heap_size_used_bytes', 'Heap that is in use.', memory.heapUsed, 'each'),
+      gauge('nodejs_external_memory_bytes', 'Memory of buffers outside the heap.', memory.external, 'each'),
     ]
   }
 

@@ -5,7 +5,9 @@ import type { BoundProviderKey, Vault } from '@latchkey/vault'
 import { createAdminApp } from '../admin/app.ts'
 import { ensureAdminToken } from '../admin/token.ts'
 import type { BudgetEngine } from '../budget/engine.ts'
+import type { BodyQueue } from '../capture/body-queue.ts'
 import type { Config } from '../config.ts'
+import { exposition, type Family } from '../metrics/exposition.ts'
 import type { Metrics } from '../metrics/metrics.ts'
 import type { PriceBook } from '../pricing/price-book.ts'
 import type { ProxyPorts } from '../proxy/pipeline.ts'
@@ -18,6 +20,7 @@ import { closeServer, listen } from './listen.ts'
 import type { Records } from './records.ts'
 import type { Storage, StorageSurroundings } from './storage.ts'
 import type { Tracing } from './tracing.ts'
+import type { Siblings } from './workers/siblings.ts'
 
 /** What of this process the admin plane shows and changes. */
 export interface AdminPlaneParts extends StorageSurroundings {
@@ -28,12 +31,15 @@ export interface AdminPlaneParts extends StorageSurroundings {
   readonly vault: Vault
   readonly prices: PriceBook
   readonly records: Records
+  readonly bodies: BodyQueue
   readonly budgets: BudgetEngine
   readonly limits: Limits
   readonly metrics: Metrics
   readonly tracing: Tracing | null
   readonly upstreams: Upstreams
   readonly ports: ProxyPorts
+  /** Null: no other process serves on these ports. */
+  readonly siblings: Siblings | null
 }
 
 /** Serves the admin plane and gives its origin. Throws as `listen` does. */
@@ -42,13 +48,23 @@ export async function openAdminPlane(
   closers: Closers,
   parts: AdminPlaneParts,
 ): Promise<string> {
-  const { startedAt, dataUrl, storage, vault, prices, records, ports, clock, random, log } = parts
+  const { startedAt, dataUrl, storage, vault, prices, records, ports, siblings, clock, random, log } = parts
+  siblings?.join({
+    metrics: () => metricFamilies(parts),
+    status: () => ({
+      startedAt: new Date(startedAt).toISOString(),
+      draining: ports.inFlight.draining,
+      sealed: vault.sealed,
+      records: records.figures(),
+    }),
+  })
   const app = createAdminApp({
     ...{ vault, prices, clock, random, log },
     database: storage.database.kysely,
     adminToken: ensureAdminToken(config.dataDirectory, random, config.keyPrefix),
     metricsToken: config.metricsToken,
-    metrics: () => metricsPage(parts),
+    metrics: async () => (await siblings?.metricsPage()) ?? exposition(metricFamilies(parts)),
+    workers: async () => (await siblings?.list()) ?? null,
     adminHost: config.adminHost,
     longestRequestMs: config.totalTimeoutMs,
     info: () => ({
@@ -69,17 +85,18 @@ export async function openAdminPlane(
   return url
 }
 
-function metricsPage({
+function metricFamilies({
   storage,
   vault,
   records,
+  bodies,
   budgets,
   limits,
   metrics,
   tracing,
   ports,
-}: AdminPlaneParts): string {
-  return metrics.page({
+}: AdminPlaneParts): readonly Family[] {
+  return metrics.families({
     version,
     mode: storage.mode,
     sealed: vault.sealed,
@@ -88,6 +105,7 @@ function metricsPage({
     bufferedBytes: ports.buffered.held,
     argon2Runs: vault.argon2Runs,
     records: records.figures(),
+    bodies: bodies.figures(),
     leases: { ...budgets.leased, statements: budgets.statements },
     limiter: limits.figures(),
     traces: tracing?.figures() ?? null,

@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import { type Clock, errorFields, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
-import { openVault, type Vault } from '@latchkey/vault'
+import { openVault, type Vault, type VaultOptions } from '@latchkey/vault'
 import { BudgetEngine } from '../budget/engine.ts'
+import { BodyQueue } from '../capture/body-queue.ts'
 import type { Config } from '../config.ts'
 import { createDataPlane, type Readiness } from '../data-plane.ts'
 import { KeyViews } from '../holder/key-view.ts'
 import type { HolderPorts } from '../holder/serve-key.ts'
+import { Segments } from '../limits/segments.ts'
 import { Metrics } from '../metrics/metrics.ts'
 import { loadPriceFiles } from '../pricing/load-prices.ts'
 import { PriceBook } from '../pricing/price-book.ts'
 import { TokenCounter } from '../pricing/token-count.ts'
 import { BufferedBytes } from '../proxy/buffered-bytes.ts'
+import { CompromisedKeys } from '../proxy/compromised-keys.ts'
 import { InFlight } from '../proxy/in-flight.ts'
 import type { ProxyPorts } from '../proxy/pipeline.ts'
 import { startSimulator } from '../simulator/simulator.ts'
@@ -25,15 +28,20 @@ import { openLimits, openRedis } from './limits.ts'
 import { closeServer, listen } from './listen.ts'
 import { openStorage } from './open-storage.ts'
 import { openRecords } from './records.ts'
+import type { RedisHandle } from './redis.ts'
+import { redisBell } from './redis-bell.ts'
 import type { Storage } from './storage.ts'
 import { openTracing } from './tracing.ts'
 import { warmUp } from './warm-up.ts'
+import type { Siblings } from './workers/siblings.ts'
 
 /** What a gateway takes from outside its configuration. */
 export interface Surroundings {
   readonly clock: Clock
   readonly random: RandomBytes
   readonly log: Log
+  /** The workers that serve on the same ports, this one among them; null: it is alone there. */
+  readonly siblings?: Siblings | null
 }
 
 /** A gateway that serves. */
@@ -63,7 +71,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
 
 async function open(
   config: Config,
-  { clock, random, log }: Surroundings,
+  { clock, random, log, siblings = null }: Surroundings,
   closers: Closers,
 ): Promise<Gateway> {
   const startedAt = clock.now()
@@ -77,6 +85,7 @@ async function open(
   const vault = await openVault({
     db: storage.database.kysely,
     listener: storage.listener,
+    ...bellOf(config, redis, log),
     rootKey: config.rootKey,
     clock,
     random,
@@ -131,6 +140,14 @@ async function open(
   closers.add('token counter', () => tokenCounter.close())
 
   closers.add('records', () => records.close(clock.monotonic() + recordsDeadlineMs))
+  const bodies = new BodyQueue({
+    vault,
+    pool: storage.database.pool,
+    mostBytes: mostCapturedBytes,
+    clock,
+    log,
+  })
+  closers.add('bodies', () => bodies.close(clock.monotonic() + bodiesDeadlineMs))
   records.start()
 
   const metrics = new Metrics({ budgets, verifier: vault.verifier, clock })
@@ -139,6 +156,14 @@ async function open(
   if (tracing !== null) closers.add('traces', () => tracing.close(clock.monotonic() + tracesDeadlineMs))
 
   const inFlight = new InFlight()
+  const compromisedKeys = new CompromisedKeys({
+    inFlight,
+    changes: vault.changes,
+    find: (keys) => vault.proxyKeys.compromised(keys),
+    log,
+  })
+  closers.add('compromised keys', () => compromisedKeys.close())
+  compromisedKeys.start()
   const upstreams = new Upstreams({
     allowed: config.allowUpstreamCidrs,
     connections: config.upstreamConnections,
@@ -158,6 +183,7 @@ async function open(
     vault,
     upstreams,
     recorder: records.recorder,
+    bodies,
     observer: metrics.observer,
     tracer: tracing?.tracer ?? null,
     budgets: metrics.budgets,
@@ -169,6 +195,7 @@ async function open(
       idle: (budget) => budgets.idle(budget),
     }),
     limiter: limits.limiter,
+    segments: new Segments(clock),
     clock,
     random,
     log,
@@ -199,12 +226,14 @@ async function open(
     vault,
     prices,
     records,
+    bodies,
     budgets,
     limits,
     metrics,
     tracing,
     upstreams,
     ports,
+    siblings,
     clock,
     random,
     log,
@@ -231,7 +260,15 @@ async function open(
   return { dataUrl, adminUrl, mode: storage.mode, vault, stop: () => closers.closeAll() }
 }
 
+function bellOf({ redis: setting }: Config, redis: RedisHandle | null, log: Log): Pick<VaultOptions, 'bell'> {
+  if (setting === null || redis === null) return {}
+  return { bell: (deployment) => redisBell(setting, redis, deployment, log) }
+}
+
 /** Postgres may be away when we stop: its records are worth a wait, but not a hung shutdown. */
 const recordsDeadlineMs = 10_000
+const bodiesDeadlineMs = 5_000
+/** Bodies that wait to be sealed and written. Beyond that captures are skipped. */
+const mostCapturedBytes = 64 * 2 ** 20
 const leasesDeadlineMs = 5_000
 const tracesDeadlineMs = 2_000

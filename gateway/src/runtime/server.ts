@@ -12,6 +12,7 @@ import {
 import type { ServerDatabase } from '../config.ts'
 import { readAuthority } from './authority-file.ts'
 import { describeRefusal } from './database-refusal.ts'
+import { readPassword } from './password-file.ts'
 import { poolDefaults } from './pool-defaults.ts'
 import { takeProcessDirectory } from './process-directory.ts'
 import type { Storage, StorageSurroundings } from './storage.ts'
@@ -54,11 +55,16 @@ export async function openServerStorage(
   }
 }
 
-/** The connection of the settings, with the certificate authority that they name. Throws `invalid_config`. */
-export function readServerConnection({ connection, authorityFile }: ServerDatabase): ServerConnection {
-  if (authorityFile === null) return connection
+/** The connection of the settings, with the password and the certificate authority of their files. Throws `invalid_config`. */
+export function readServerConnection(setting: ServerDatabase): ServerConnection {
+  const { connection, authorityFile, passwordFile } = setting
+  const password =
+    passwordFile === null
+      ? connection.password
+      : readPassword('LATCHKEY_DATABASE_PASSWORD_FILE', passwordFile)
+  if (authorityFile === null) return { ...connection, password }
   const authority = readAuthority('LATCHKEY_DATABASE_CA', authorityFile)
-  return { ...connection, tls: { kind: 'verified', authority } }
+  return { ...connection, password, tls: { kind: 'verified', authority } }
 }
 
 /** Waits for a server that can't be reached yet. One that refuses us, or is none for us, is not waited for. */

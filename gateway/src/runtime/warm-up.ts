@@ -9,6 +9,7 @@ import {
   type ProviderKeyId,
   type ProxyKeyId,
   Secret,
+  type StoredLimit,
 } from '@latchkey/shared'
 import { type BoundProviderKey, openPolicy, type Principal, type Verification } from '@latchkey/vault'
 import { createDataPlane } from '../data-plane.ts'
@@ -42,7 +43,8 @@ export async function warmUp(ports: WarmPorts, directory: string, clock: Clock):
     () => ({ status: 'ready', mode: 'embedded' }),
     longestMs * 10,
   )
-  server.listen(socketPath)
+  // This process's own, where several workers listen together.
+  server.listen({ path: socketPath, exclusive: true })
   await once(server, 'listening')
   const agent = new Agent({ keepAlive: true, maxSockets: lanes })
   const deadline = clock.monotonic() + longestMs
@@ -97,6 +99,7 @@ function warmPorts(ports: WarmPorts): WarmPorts {
     provider: simulator.name,
     baseUrl: simulator.defaultBaseUrl ?? '',
     budgets: [] as readonly BudgetId[],
+    limits: [] as readonly StoredLimit[],
   } as BoundProviderKey
   const principal: Principal = Object.freeze({
     keyId: 'warm-up' as ProxyKeyId,

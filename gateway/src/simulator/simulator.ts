@@ -67,7 +67,7 @@ async function listen(server: Server, where: SimulatorEndpoint, basePath: string
   if ('socketPath' in where) {
     const { socketPath } = where
     await removeStaleSocket(socketPath)
-    await listening(server, () => server.listen(socketPath))
+    await listening(server, () => server.listen({ path: socketPath, exclusive: true }))
     await chmod(socketPath, 0o600)
     return { kind: 'unix', socketPath, baseUrl: `http://localhost${basePath}` }
   }

@@ -8,5 +8,5 @@ export function metricsRoutes({ adminToken, metricsToken, metrics, log }: AdminD
   const tokens = metricsToken === null ? [adminToken] : [adminToken, metricsToken]
   return new Hono()
     .use(authenticate(tokens, log))
-    .get('/', (c) => c.body(metrics(), 200, { 'content-type': expositionType }))
+    .get('/', async (c) => c.body(await metrics(), 200, { 'content-type': expositionType }))
 }

@@ -5,7 +5,7 @@ import { askDatabase } from './queries.ts'
 /** How the gateway is. It answers while the vault is sealed and while the database is away, too. */
 export async function readStatus(deps: AdminDependencies): Promise<StatusWire> {
   const { version, pid, startedAt, dataUrl, draining, mode, records } = deps.info()
-  const database = await readDatabase(deps)
+  const [database, workers] = await Promise.all([readDatabase(deps), deps.workers()])
   return {
     version,
     pid,
@@ -15,6 +15,7 @@ export async function readStatus(deps: AdminDependencies): Promise<StatusWire> {
     draining,
     mode,
     records,
+    workers,
     vault: { sealed: deps.vault.sealed },
     database,
   }
