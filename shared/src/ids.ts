@@ -16,6 +16,8 @@ export type BudgetId = Branded<'BudgetId'>
 export type LeaseId = Branded<'LeaseId'>
 /** One run of one process, from its first heartbeat until it ends or is taken for dead. */
 export type EpochId = Branded<'EpochId'>
+/** The vault of one process, from its opening to its end. */
+export type VaultProcessId = Branded<'VaultProcessId'>
 
 const uuidShape = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 

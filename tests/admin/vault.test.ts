@@ -60,6 +60,7 @@ test('verification opens every row and names those that were edited', async () =
   expect((await ask('POST', '/api/vault/verify')).body).toEqual({
     providerKeys: 2,
     proxyKeys: 1,
+    bodyKeys: 0,
     damaged: [],
   })
   await database.pool.query(

@@ -80,6 +80,8 @@ async function build(
       clock: systemClock,
       random: systemRandom,
       log,
+      // Without a listener the others are told by their polls; most tests have none that matter.
+      peerPatienceMs: 50,
       ...options,
       ...more,
     })

@@ -172,7 +172,13 @@ describe('the principal of a key', () => {
     await database.pool.query("update budget set status = 'paused' where id = $1", [ours[1]])
 
     const principal = await principalOf(vault, token)
-    expect(principal.group).toEqual({ id: group, name: 'ours', status: 'active', limits: [perMinute(60)] })
+    expect(principal.group).toEqual({
+      id: group,
+      name: 'ours',
+      status: 'active',
+      limits: [perMinute(60)],
+      capture: false,
+    })
     expect(principal.budgets).toEqual(ours.toSorted())
     expect(principal.providerKeys.map((each) => [each.name, each.budgets])).toEqual([
       ['main', [ofMain]],

@@ -10,14 +10,27 @@ function ringKey(purpose: RingKey['purpose'], version: number, state: RingKey['s
 describe('the keyring', () => {
   test('has one active key a purpose, and every older one', () => {
     const keyring = new Keyring()
-    keyring.load([ringKey('secret', 1, 'active'), ringKey('pepper', 1, 'active')])
-    keyring.add(ringKey('secret', 2, 'pending'))
+    const pepper = ringKey('pepper', 1, 'active')
+    keyring.load([ringKey('secret', 1, 'active'), ringKey('secret', 2, 'pending'), pepper])
     expect(keyring.active('secret').version).toBe(1)
-    keyring.activate('secret', 2)
+    keyring.load([ringKey('secret', 1, 'retired'), ringKey('secret', 2, 'active'), pepper])
     expect(keyring.active('secret').version).toBe(2)
     expect(keyring.get('secret', 1)?.state).toBe('retired')
     expect(keyring.get('secret', 3)).toBeUndefined()
+    expect([keyring.has('secret', 2), keyring.has('secret', 3)]).toEqual([true, false])
     expect(keyring.active('pepper').version).toBe(1)
+  })
+
+  test('that is loaded anew has overwritten what it had before with zeros, but for what it keeps', () => {
+    const keyring = new Keyring()
+    const [secret, pepper] = [ringKey('secret', 1, 'active'), ringKey('pepper', 1, 'active')]
+    keyring.load([secret, pepper])
+    const before = keyring.activePepper()
+    keyring.load([ringKey('secret', 1, 'active'), pepper])
+    expect(secret.bytes.every((byte) => byte === 0)).toBe(true)
+    expect(pepper.bytes.every((byte) => byte === 0)).toBe(false)
+    // What waits for argon2 holds on to it.
+    expect(keyring.activePepper()).toBe(before)
   })
 
   test('that is wiped has overwritten every key with zeros, and gives none', () => {

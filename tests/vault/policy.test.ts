@@ -14,6 +14,7 @@ const full: StoredPolicy = {
     { unit: 'concurrency', limit: 4 },
   ],
   fit: 'clamp',
+  capture: true,
 }
 
 describe('a policy', () => {

@@ -24,6 +24,7 @@ describe('a proxy key', () => {
       retries: 2,
       limits: [{ unit: 'tokens', per: 'hour', limit: 100 }],
       fit: 'clamp',
+      capture: true,
     }
     const expiresAt = new Date('2099-01-01T00:00:00Z')
     const { key, token } = await mint(vault, ['second', 'first'], { name: 'alice', policy, expiresAt })

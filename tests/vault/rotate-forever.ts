@@ -30,6 +30,8 @@ const vault = await openVault({
   clock: systemClock,
   random: systemRandom,
   log,
+  // Those that were killed before it say nothing, and seem alive for a while.
+  peerPatienceMs: 50,
 })
 const organizationId = vault.defaultOrganizationId
 

@@ -52,7 +52,7 @@ describe('rotation of the root key', () => {
     expect(existsSync(`${rootKeyPath}.next`)).toBe(false)
     await check(vault)
     await check(await open())
-    vault.seal()
+    await vault.seal()
     await vault.unseal()
     await check(vault)
     writeFileSync(rootKeyPath, old)
@@ -96,14 +96,18 @@ describe('rotation of the root key', () => {
     expect(readFileSync(rootKeyPath)).not.toEqual(old)
   })
 
-  test('to a passphrase lets both open the vault until the first start with the new one', async () => {
-    const fixture = await testVault()
+  test('to a passphrase lets both open the vault until no live process needs the old one any more', async () => {
+    const fixture = await testVault({ peerPatienceMs: 5000 })
     const { check } = await filled(fixture)
     const { vault, open, rootKeyPath } = fixture
     const target = { kind: 'passphrase', passphrase: new Secret('a passphrase of some length') } as const
     const { rootKeyId } = await vault.rotateRoot(target)
-    await check(await open({ rootKey: { kind: 'file', path: rootKeyPath } }))
+    const late = await open({ rootKey: { kind: 'file', path: rootKeyPath } })
+    await check(late)
     expect(await rootKeyIds(fixture)).toHaveLength(2)
+    await check(await open({ rootKey: target }))
+    expect(await rootKeyIds(fixture)).toHaveLength(2)
+    await late.close()
     await check(await open({ rootKey: target }))
     expect(await rootKeyIds(fixture)).toEqual([rootKeyId])
     await expect(open()).rejects.toMatchObject({ code: 'root_key_wrong' })

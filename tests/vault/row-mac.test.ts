@@ -49,6 +49,7 @@ const ancient: ProxyKeyRow = {
   created_at: new Date('2026-01-01T00:00:00Z'),
   rotated_at: null,
   revoked_at: null,
+  compromised_at: null,
   last_used_at: null,
   bindings: ['01890000-0000-7000-8000-000000000003' as ProviderKeyId],
 }

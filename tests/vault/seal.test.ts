@@ -13,7 +13,7 @@ describe('a sealed vault', () => {
     if (bound === undefined) throw new Error('not bound')
     expect(vault.openProviderKey(bound).kind).toBe('opened')
 
-    vault.seal()
+    await vault.seal()
     expect(vault.sealed).toBe(true)
     expect(vault.openProviderKey(bound)).toEqual({ kind: 'sealed' })
     expect(vault.verifier.lookup(token)).toEqual({ kind: 'sealed' })
@@ -47,7 +47,7 @@ describe('a sealed vault', () => {
     const fresh = await open({ argon2: { concurrency: 1, queue: 50 } })
     const verifying = minted.map(({ token }) => fresh.verifier.verify(token))
     while (fresh.argon2Runs === 0) await new Promise((resolve) => setImmediate(resolve))
-    fresh.seal()
+    await fresh.seal()
     const kinds = (await Promise.all(verifying)).map((verification) => verification.kind)
     // The one that argon2 was busy with had been let in before.
     expect(kinds.filter((kind) => kind !== 'sealed').length).toBeLessThanOrEqual(1)
@@ -58,7 +58,7 @@ describe('a sealed vault', () => {
     const passphrase = new Secret('correct horse battery staple')
     const { vault } = await testVault({ rootKey: { kind: 'passphrase', passphrase } })
     await addProviderKey(vault, 'main')
-    vault.seal()
+    await vault.seal()
     const wrong = vault.unseal(new Secret('correct horse battery'))
     await expect(wrong).rejects.toMatchObject({ code: 'root_key_wrong' })
     expect(vault.sealed).toBe(true)

@@ -18,6 +18,7 @@ describe('a proxy key whose row was edited past the vault is refused, and argon2
     'a policy without its limits': set(`policy = policy - 'limits'`),
     'a higher limit': set(`policy = jsonb_set(policy, '{limits,0,limit}', '1000')`),
     'a policy that lets its output be clamped': set(`policy = policy || '{"fit": "clamp"}'`),
+    'a policy that has bodies kept': set(`policy = policy || '{"capture": true}'`),
     'another group': set(`group_id = (select id from proxy_group where name = 'rich')`),
     'no group': set('group_id = null'),
     'its status': set(`status = 'paused'`),
@@ -64,6 +65,7 @@ describe('a proxy key whose row was edited past the vault is refused, and argon2
         retries: 0,
         limits: [{ unit: 'requests', per: 'minute', limit: 1 }],
         fit: 'refuse',
+        capture: false,
       }
       const { key, token } = await mint(vault, ['a', 'b'], {
         name: 'victim',

@@ -223,7 +223,8 @@ async function heldVerifier(fixture: TestVault) {
   const changes = new ChangeFeed({ ...environment, listener: undefined })
   await changes.start()
   onTestFinished(() => changes.close())
-  const parts: VaultParts = { ...environment, keyring, deploymentId: opened.deploymentId, changes }
+  const { deploymentId } = opened
+  const parts: VaultParts = { ...environment, keyring, deploymentId, changes, learnKeys: async () => {} }
   const limits = { concurrency: 1, queue: 20 }
   const argon2 = new Argon2Guard(limits)
   const snapshots = new Snapshots(changes, systemClock, defaultSnapshotLimits)

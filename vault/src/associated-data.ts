@@ -25,9 +25,9 @@ export interface Place {
 /** For the fields of a `Place` that mean nothing there. */
 export const none = 'none'
 
-/** Which key seals: a version of a ring key, or a root key, whose version is always 0. */
+/** Which key seals: a version of a ring key, a root key, whose version is always 0, or a day's key for bodies. */
 export interface KeyName {
-  readonly purpose: RingPurpose | 'root'
+  readonly purpose: RingPurpose | 'root' | 'body'
   readonly version: number
 }
 

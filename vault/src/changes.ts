@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clock, type Database, errorFields, type Log } from '@latchkey/shared'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import type { ChangeBell } from './change-bell.ts'
 import { isDeadlock } from './database-errors.ts'
 
 /** For how long after a look at the counter snapshots are used without another, in milliseconds. */
@@ -8,6 +9,8 @@ export const defaultTrustForMs = 8000
 
 const mostRepeats = 5
 const pauseMs = 20
+// The first message is followed at once; a storm of them, forged or not, is one statement in so long.
+const hearEveryMs = 50
 
 /** The channel of NOTIFY. Its payload says what changed, for people who listen; nobody decides by it. */
 export const changeChannel = 'latchkey_change'
@@ -28,6 +31,8 @@ export interface ChangeFeedOptions {
   readonly db: Kysely<Database>
   /** Undefined: changes of other processes are learned from the poll alone. */
   readonly listener: ChangeListener | undefined
+  /** Undefined: NOTIFY and the poll are all there is. */
+  readonly bell?: ChangeBell | undefined
   readonly clock: Clock
   readonly log: Log
   /** Milliseconds between two polls. */
@@ -49,8 +54,9 @@ export interface Moment {
  * that this process has seen; a snapshot is as old as the generation noted **before** it was read.
  */
 export class ChangeFeed {
-  readonly #options: Required<Omit<ChangeFeedOptions, 'listener'>>
+  readonly #options: Required<Omit<ChangeFeedOptions, 'listener' | 'bell'>>
   readonly #listener: ChangeListener | undefined
+  readonly #bell: ChangeBell | undefined
   #generation = 0
   readonly #watchers = new Set<() => void>()
   /** The counter as last read; null before the first poll. */
@@ -61,12 +67,16 @@ export class ChangeFeed {
   #polling: Promise<void> | undefined
   #pollAgain = false
   #timer: NodeJS.Timeout | undefined
-  #subscription: { close(): Promise<void> } | undefined
+  #hearing: NodeJS.Timeout | undefined
+  /** Whether something was heard since the look that the last message led to. */
+  #heardMore = false
+  #subscriptions: readonly { close(): Promise<void> }[] = []
   #closed = false
 
   constructor(options: ChangeFeedOptions) {
     this.#options = { pollEveryMs: 2000, pollDeadlineMs: 1500, trustForMs: defaultTrustForMs, ...options }
     this.#listener = options.listener
+    this.#bell = options.bell
   }
 
   /** Reads the counter, then keeps polling and listening. Throws if the first read fails. */
@@ -74,7 +84,11 @@ export class ChangeFeed {
     await this.#readCounter()
     this.#timer = setInterval(() => void this.poll(), this.#options.pollEveryMs)
     this.#timer.unref()
-    this.#subscription = this.#listener?.subscribe(changeChannel, () => void this.poll())
+    const hear = () => this.#hear()
+    this.#subscriptions = [
+      this.#listener?.subscribe(changeChannel, hear),
+      this.#bell?.subscribe(hear),
+    ].filter((subscription) => subscription !== undefined)
   }
 
   /** Moves at every change seen. Compare for equality only. */
@@ -148,8 +162,25 @@ export class ChangeFeed {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
-    await this.#subscription?.close()
+    clearTimeout(this.#hearing)
+    await Promise.all(this.#subscriptions.map((subscription) => subscription.close()))
     await this.#polling
+  }
+
+  #hear(): void {
+    if (this.#closed) return
+    if (this.#hearing !== undefined) {
+      this.#heardMore = true
+      return
+    }
+    this.#hearing = setTimeout(() => {
+      this.#hearing = undefined
+      if (!this.#heardMore) return
+      this.#heardMore = false
+      this.#hear()
+    }, hearEveryMs)
+    this.#hearing.unref()
+    void this.poll()
   }
 
   async #transactOnce<Result>(
@@ -172,7 +203,10 @@ export class ChangeFeed {
       return await run
     } finally {
       // Also where the commit failed: its answer may have been lost after it was done.
-      if (value !== undefined) this.#observe(value)
+      if (value !== undefined) {
+        this.#observe(value)
+        this.#bell?.ring()
+      }
     }
   }
 

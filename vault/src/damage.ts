@@ -1,5 +1,7 @@
 import type { ProviderKeyId, ProxyKeyId } from '@latchkey/shared'
 import { LatchkeyError } from '@latchkey/shared'
+import { dateOf } from './bodies.ts'
+import { openBodyKey } from './body-key.ts'
 import { pagesById } from './pages.ts'
 import { selectProxyKeys } from './proxy-key-row.ts'
 import { RecordKeys } from './record-keys.ts'
@@ -9,8 +11,8 @@ import type { VaultParts } from './vault-parts.ts'
 
 /** A row that does not open, or whose MAC is not ours: it does not work, and must be replaced. */
 export interface DamagedRow {
-  readonly kind: 'provider-key' | 'proxy-key'
-  readonly id: ProviderKeyId | ProxyKeyId
+  readonly kind: 'provider-key' | 'proxy-key' | 'body-key'
+  readonly id: string
   readonly name: string
 }
 
@@ -19,17 +21,20 @@ export interface DamageReport {
   readonly providerKeys: number
   /** How many rows had their MAC compared. */
   readonly proxyKeys: number
+  /** How many days' keys for captured bodies were opened; the bodies are opened when they are read. */
+  readonly bodyKeys: number
   readonly damaged: readonly DamagedRow[]
 }
 
 const pageSize = 200
 
-/** Opens every provider key and compares every proxy key's MAC. Throws `vault_sealed`. */
+/** Opens every provider key and every day's key for bodies, and compares every proxy key's MAC. Throws `vault_sealed`. */
 export async function findDamage(parts: VaultParts): Promise<DamageReport> {
   const damaged: DamagedRow[] = []
   const providerKeys = await checkProviderKeys(parts, damaged)
   const proxyKeys = await checkProxyKeys(parts, damaged)
-  return { providerKeys, proxyKeys, damaged }
+  const bodyKeys = await checkBodyKeys(parts, damaged)
+  return { providerKeys, proxyKeys, bodyKeys, damaged }
 }
 
 async function checkProviderKeys(parts: VaultParts, damaged: DamagedRow[]): Promise<number> {
@@ -66,4 +71,22 @@ async function checkProxyKeys(parts: VaultParts, damaged: DamagedRow[]): Promise
     count += rows.length
   }
   return count
+}
+
+/** There is one a day, for as long as records are kept. */
+async function checkBodyKeys(
+  { db, keyring, deploymentId }: VaultParts,
+  damaged: DamagedRow[],
+): Promise<number> {
+  const rows = await db
+    .selectFrom('body_key')
+    .select(['organization_id', 'day', 'envelope'])
+    .orderBy('day')
+    .execute()
+  for (const row of rows) {
+    const key = openBodyKey(keyring, deploymentId, row, row.envelope)
+    key?.bytes.fill(0)
+    if (key === undefined) damaged.push({ kind: 'body-key', id: String(row.day), name: dateOf(row.day) })
+  }
+  return rows.length
 }

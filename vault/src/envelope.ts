@@ -34,6 +34,11 @@ const shortest = ciphertextOffset + paddingBlock + tagLength
 /** Far above what is sealed; keeps a planted giant from being read into memory twice. */
 const longest = ciphertextOffset + 1024 * 1024 + tagLength
 
+/** The version of the ring key that sealed it, whatever else is in it; null where it is too short to say. */
+export function ringVersionOf(bytes: Buffer): number | null {
+  return bytes.length < saltOffset ? null : bytes.readUInt32BE(ringVersionOffset)
+}
+
 /** The bytes of `envelope`. Throws `RangeError` if a part has the wrong length. */
 export function serializeEnvelope(envelope: Envelope): Buffer {
   const head = Buffer.alloc(saltOffset)

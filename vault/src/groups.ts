@@ -25,6 +25,8 @@ export interface Group {
   readonly status: 'active' | 'paused'
   /** Shared by all of its keys. */
   readonly limits: readonly StoredLimit[]
+  /** Whether bodies of its keys' requests are kept, sealed. */
+  readonly capture: boolean
   /** How many keys it has that are not revoked. */
   readonly keys: number
   /** Counts every change; give it to `change` to change only what was looked at. */
@@ -41,6 +43,7 @@ export interface CreateGroup {
   readonly name: string
   readonly description: string
   readonly limits: readonly StoredLimit[]
+  readonly capture?: boolean
   readonly alongside?: AlongsideGroup
 }
 
@@ -49,6 +52,7 @@ export interface ChangeGroup {
   readonly name?: string
   readonly description?: string
   readonly limits?: readonly StoredLimit[]
+  readonly capture?: boolean
   /** Change only if the group is still at this revision. */
   readonly revision?: number
   /** What else is changed with it, all or nothing. */
@@ -105,6 +109,7 @@ export class Groups {
             description: input.description,
             status: 'active',
             limits: JSON.stringify(limits),
+            capture: input.capture ?? false,
             revision: 1,
             created_at: new Date(clock.now()),
           })
@@ -143,10 +148,10 @@ export class Groups {
 
   /** Changes what `input` names. Throws `invalid_request`, naming the field. */
   async change(organizationId: OrganizationId, id: GroupId, input: ChangeGroup): Promise<GroupChanged> {
-    const { description, revision, alongside } = input
+    const { description, capture, revision, alongside } = input
     const name = input.name === undefined ? undefined : parseField(groupName, input.name, 'name')
     const limits = input.limits === undefined ? undefined : parseField(rateLimitsWire, input.limits, 'limits')
-    return this.#change(organizationId, id, { name, description, limits }, revision, alongside)
+    return this.#change(organizationId, id, { name, description, limits, capture }, revision, alongside)
   }
 
   /** Refuses the requests of every key of the group until it is resumed. */
@@ -172,12 +177,13 @@ export class Groups {
       readonly name?: string | undefined
       readonly description?: string | undefined
       readonly limits?: readonly StoredLimit[] | undefined
+      readonly capture?: boolean | undefined
       readonly status?: Group['status']
     },
     revision?: number,
     alongside?: AlongsideGroup,
   ): Promise<GroupChanged> {
-    const { name, description, limits, status } = change
+    const { name, description, limits, capture, status } = change
     try {
       return await this.#parts.changes.transact<GroupChanged>(async (trx, bump) => {
         let query = trx
@@ -186,6 +192,7 @@ export class Groups {
             ...(name === undefined ? {} : { name }),
             ...(description === undefined ? {} : { description }),
             ...(limits === undefined ? {} : { limits: JSON.stringify(limits) }),
+            ...(capture === undefined ? {} : { capture }),
             ...(status === undefined ? {} : { status }),
             revision: each('revision', '+', 1),
           }))
@@ -235,6 +242,7 @@ function selectGroups(db: Kysely<Database>) {
       'description',
       'status',
       'limits',
+      'capture',
       'revision',
       'created_at as createdAt',
     ])

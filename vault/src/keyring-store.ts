@@ -101,9 +101,9 @@ export async function wrapSets(db: Kysely<Database>): Promise<readonly WrapSet[]
   return rows.sort((left, right) => right.newest.getTime() - left.newest.getTime())
 }
 
-/** Forgets what other root keys than `root` could open. */
-export async function deleteOtherWraps(db: Kysely<Database>, root: RootKey): Promise<void> {
-  await db.deleteFrom('ring_key_wrap').where('root_key_id', '!=', root.id).execute()
+/** Forgets what other root keys than that of `rootKeyId` could open. */
+export async function deleteOtherWraps(db: Kysely<Database>, rootKeyId: string): Promise<void> {
+  await db.deleteFrom('ring_key_wrap').where('root_key_id', '!=', rootKeyId).execute()
 }
 
 /** A random ring key. */

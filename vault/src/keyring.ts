@@ -22,13 +22,15 @@ export class Keyring {
     return this.#keys.length === 0
   }
 
-  /** Replaces everything by `keys`. Keys that were there already are kept, not wiped. */
+  /** Replaces everything by `keys`, and overwrites what was there before. */
   load(keys: readonly RingKey[]): void {
     const peppers = new Map<number, Pepper>()
     for (const key of keys) {
       if (key.purpose !== 'pepper') continue
       peppers.set(key.version, this.#peppers.get(key.version) ?? new Pepper(key.version, key.bytes))
     }
+    const kept = new Set(keys.map((key) => key.bytes))
+    for (const key of this.#keys) if (!kept.has(key.bytes)) key.bytes.fill(0)
     this.#keys = keys
     this.#peppers = peppers
   }
@@ -46,6 +48,11 @@ export class Keyring {
     return this.#open().find((each) => each.purpose === purpose && each.version === version)
   }
 
+  /** Whether that version is here. False for every one while sealed. */
+  has(purpose: RingPurpose, version: number): boolean {
+    return this.#keys.some((each) => each.purpose === purpose && each.version === version)
+  }
+
   /** Every key, without its bytes. Empty while sealed. */
   describe(): readonly RingKeyStatus[] {
     return this.#keys.map(({ purpose, version, state }) => ({ purpose, version, state }))
@@ -61,20 +68,6 @@ export class Keyring {
   pepper(version: number): Pepper | undefined {
     this.#open()
     return this.#peppers.get(version)
-  }
-
-  /** A new version of a ring key beside the others. Throws `vault_sealed`. */
-  add(key: RingKey): void {
-    this.load([...this.#open(), key])
-  }
-
-  /** Makes a version the active one of its purpose, and the one before a retired one. */
-  activate(purpose: RingPurpose, version: number): void {
-    const stateOf = (key: RingKey): RingState => {
-      if (key.version === version) return 'active'
-      return key.state === 'active' ? 'retired' : key.state
-    }
-    this.load(this.#open().map((key) => (key.purpose === purpose ? { ...key, state: stateOf(key) } : key)))
   }
 
   /** Overwrites every key with zeros and forgets it. */

@@ -10,15 +10,9 @@ import {
   uuidv7,
 } from '@latchkey/shared'
 import { type Kysely, sql, type Transaction } from 'kysely'
+import { readDeploymentState } from './deployment-state.ts'
 import type { RingKey } from './keyring.ts'
-import {
-  deleteOtherWraps,
-  insertRingKey,
-  lockKeyring,
-  newRingKey,
-  openKeyring,
-  wrapSets,
-} from './keyring-store.ts'
+import { insertRingKey, lockKeyring, newRingKey, openKeyring } from './keyring-store.ts'
 import {
   newRootKey,
   parseRootKey,
@@ -29,6 +23,8 @@ import {
 } from './root-key.ts'
 import { RootKeyFile } from './root-key-file.ts'
 
+const mostReads = 2
+
 /** What opening the keyring found, or made at the first start. */
 export interface OpenedKeyring {
   readonly deploymentId: DeploymentId
@@ -36,6 +32,9 @@ export interface OpenedKeyring {
   readonly defaultOrganizationId: OrganizationId
   readonly keys: readonly RingKey[]
   readonly rootKeyId: string
+  readonly keyringRevision: bigint
+  /** Whether the deployment is sealed: then the keys must not be used. */
+  readonly sealed: boolean
   /** Whether it was made just now. */
   readonly created: boolean
 }
@@ -70,10 +69,52 @@ export async function loadKeyring(
       .where('name', '=', 'default')
       .executeTakeFirst()
     if (organization === undefined) throw new LatchkeyError('keyring_damaged')
-    const { keys, rootKeyId } = await openWith(trx, deployment.id, source, surroundings.log)
-    const defaultOrganizationId = organization.id
-    return { deploymentId: deployment.id, defaultOrganizationId, keys, rootKeyId, created: false }
+    const opened = await openWith(trx, deployment.id, source, surroundings.log)
+    const { keyringRevision, sealed } = await readDeploymentState(trx)
+    return {
+      deploymentId: deployment.id,
+      defaultOrganizationId: organization.id,
+      ...opened,
+      ...{ keyringRevision, sealed },
+      created: false,
+    }
   })
+}
+
+/** The keyring as it is now, opened by a process that had it open before. */
+export interface ReopenedKeyring {
+  readonly keys: readonly RingKey[]
+  readonly rootKeyId: string
+  readonly keyringRevision: bigint
+}
+
+/**
+ * Opens the keyring again without making anything, and waits for no other process that does. Throws
+ * `root_key_missing`, `root_key_wrong`, `root_key_invalid` or `keyring_damaged`.
+ */
+export async function reopenKeyring(
+  { db, deploymentId }: { readonly db: Kysely<Database>; readonly deploymentId: DeploymentId },
+  source: RootKeySource,
+): Promise<ReopenedKeyring> {
+  for (let reads = 1; ; reads++) {
+    const root = await rootKeyOf(source, deploymentId)
+    if (root === undefined) throw new LatchkeyError('root_key_missing')
+    try {
+      const opened = await db
+        .transaction()
+        .setIsolationLevel('repeatable read')
+        .execute(async (trx) => {
+          const { keyringRevision } = await readDeploymentState(trx)
+          return { keyringRevision, opening: await openKeyring(trx, deploymentId, root) }
+        })
+      const { keyringRevision, opening } = opened
+      if (opening.kind === 'opened') return { keys: opening.keys, rootKeyId: root.id, keyringRevision }
+    } finally {
+      wipeRootKey(root)
+    }
+    // Between the two reads a process on the same file may have finished its rotation.
+    if (reads === mostReads) throw new LatchkeyError('root_key_wrong')
+  }
 }
 
 /** The root key of `source`, which must open the keyring. The caller wipes it. */
@@ -131,7 +172,11 @@ async function create(
   for (const key of keys) await insertRingKey(trx, key, { root, deploymentId, random }, at)
   wipeRootKey(root)
   log.info('keyring.created', { count: keys.length })
-  return { deploymentId, defaultOrganizationId, keys, rootKeyId: root.id, created: true }
+  const { keyringRevision, sealed } = await readDeploymentState(trx)
+  return {
+    ...{ deploymentId, defaultOrganizationId, keys, rootKeyId: root.id },
+    ...{ keyringRevision, sealed, created: true },
+  }
 }
 
 async function firstRootKey(
@@ -158,7 +203,6 @@ async function openWith(
   try {
     const opening = await openKeyring(trx, deploymentId, root)
     if (opening.kind === 'wrong-key') throw new LatchkeyError('root_key_wrong')
-    await settleOtherWraps(trx, root, log)
     return { keys: opening.keys, rootKeyId: root.id }
   } finally {
     wipeRootKey(root)
@@ -198,15 +242,4 @@ async function opensKeyring(
   if (opening.kind === 'wrong-key') return false
   for (const key of opening.keys) key.bytes.fill(0)
   return true
-}
-
-/**
- * Wraps under older root keys are what a rotation has still to delete. Wraps under newer ones mean that
- * the operator has yet to move the setting to the new key: then both go on working.
- */
-async function settleOtherWraps(trx: Transaction<Database>, root: RootKey, log: Log): Promise<void> {
-  const [newest, ...others] = await wrapSets(trx)
-  if (others.length === 0) return
-  if (newest?.rootKeyId === root.id) await deleteOtherWraps(trx, root)
-  else log.warn('root_key.newer_exists')
 }

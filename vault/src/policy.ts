@@ -12,6 +12,7 @@ export const openPolicy: Policy = Object.freeze({
   retries: 0,
   limits: Object.freeze([]),
   fit: 'refuse',
+  capture: false,
 })
 
 /** What a key may do whose policy can't be read: nothing. */
@@ -32,9 +33,10 @@ const schema = z.strictObject({
   endpoints: z.array(endpoint).max(500).readonly().nullable(),
   allowIps: z.array(block).max(500).readonly().nullable(),
   retries: z.int().min(0).max(10),
-  // Policies that were stored before there were limits lack these two.
+  // Policies that were stored before there were limits, or captures, lack these.
   limits: rateLimitsWire.default([]),
   fit: z.enum(budgetFits).default('refuse'),
+  capture: z.boolean().default(false),
 }) satisfies z.ZodType<StoredPolicy>
 
 export type PolicyParse =
@@ -48,7 +50,7 @@ export function parsePolicy(value: unknown): PolicyParse {
     const issue = parsed.error.issues[0]
     return { kind: 'invalid', path: issue?.path.join('.') ?? '', message: issue?.message ?? 'not a policy' }
   }
-  const { models, endpoints, allowIps, retries, limits, fit } = parsed.data
+  const { models, endpoints, allowIps, retries, limits, fit, capture } = parsed.data
   return {
     kind: 'policy',
     policy: Object.freeze({
@@ -58,6 +60,7 @@ export function parsePolicy(value: unknown): PolicyParse {
       retries,
       limits: freezeLimits(limits),
       fit,
+      capture,
     }),
   }
 }
@@ -68,7 +71,7 @@ export function shownPolicy(stored: unknown): Policy {
   return parsed.kind === 'policy' ? parsed.policy : closedPolicy
 }
 
-/** Checks the rate limits of a group. Undefined: somebody edited them. */
+/** Checks the rate limits of a group or a provider key. Undefined: somebody edited them. */
 export function parseLimits(value: unknown): readonly StoredLimit[] | undefined {
   const parsed = rateLimitsWire.safeParse(value)
   return parsed.success ? freezeLimits(parsed.data) : undefined

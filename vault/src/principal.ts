@@ -37,9 +37,11 @@ export interface PrincipalGroup {
   readonly status: 'active' | 'paused'
   /** Shared by all of its keys. */
   readonly limits: readonly StoredLimit[]
+  /** Whether bodies of its keys' requests are kept. */
+  readonly capture: boolean
 }
 
-/** The principal of a row whose MAC has been checked; undefined if its policy or its group can't be read. */
+/** The principal of a row whose MAC has been checked; undefined if its policy, its group or a provider key's limits can't be read. */
 export function principalOf(
   deploymentId: DeploymentId,
   { row, providerKeys }: StoredProxyKey,
@@ -47,10 +49,14 @@ export function principalOf(
   const parsed = parsePolicy(row.policy)
   const group = groupOf(row)
   if (parsed.kind === 'invalid' || group === undefined) return undefined
-  const bound = row.bindings.flatMap((id): readonly BoundProviderKey[] => {
+  const bound: BoundProviderKey[] = []
+  for (const id of row.bindings) {
     const key = providerKeys.get(id)
-    return key === undefined ? [] : [boundProviderKey(deploymentId, key)]
-  })
+    if (key === undefined) continue
+    const made = boundProviderKey(deploymentId, key)
+    if (made === undefined) return undefined
+    bound.push(made)
+  }
   return Object.freeze({
     keyId: row.id,
     keyName: row.name,
@@ -64,8 +70,13 @@ export function principalOf(
   })
 }
 
-/** A provider key as stored, made ready to be opened. */
-export function boundProviderKey(deploymentId: DeploymentId, row: BudgetedProviderKeyRow): BoundProviderKey {
+/** A provider key as stored, made ready to be opened; undefined if its limits can't be read: less must not mean more. */
+export function boundProviderKey(
+  deploymentId: DeploymentId,
+  row: BudgetedProviderKeyRow,
+): BoundProviderKey | undefined {
+  const limits = parseLimits(row.limits)
+  if (limits === undefined) return undefined
   return Object.freeze({
     id: row.id,
     name: row.name,
@@ -73,6 +84,7 @@ export function boundProviderKey(deploymentId: DeploymentId, row: BudgetedProvid
     provider: row.provider,
     baseUrl: row.base_url,
     budgets: Object.freeze([...row.budgets]),
+    limits,
     sealed: prepareProviderKey(deploymentId, row, row.envelope),
   })
 }
@@ -81,6 +93,7 @@ const storedGroup = z.object({
   name: z.string(),
   status: z.enum(['active', 'paused']),
   limits: z.unknown(),
+  capture: z.boolean(),
 })
 
 /** Undefined: what the database says of the group can't be true, and less must not mean more. */
@@ -88,7 +101,7 @@ function groupOf(row: ScopedProxyKeyRow): PrincipalGroup | null | undefined {
   if (row.group_id === null) return null
   const parsed = storedGroup.safeParse(row.group)
   if (!parsed.success) return undefined
-  const { name, status } = parsed.data
+  const { name, status, capture } = parsed.data
   const limits = parseLimits(parsed.data.limits)
-  return limits === undefined ? undefined : Object.freeze({ id: row.group_id, name, status, limits })
+  return limits === undefined ? undefined : Object.freeze({ id: row.group_id, name, status, limits, capture })
 }

@@ -6,7 +6,9 @@ import {
   type ProviderKeyTable,
   type ProxyKeyId,
   providerKeyName,
+  rateLimitsWire,
   Secret,
+  type StoredLimit,
   uuidv7,
 } from '@latchkey/shared'
 import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
@@ -30,6 +32,10 @@ export interface ProviderKey {
   readonly maskedTail: string | null
   /** Active and paused proxy keys that use it. */
   readonly boundKeys: number
+  /** Rate limits of all that is sent with it. */
+  readonly limits: readonly StoredLimit[]
+  /** Counts every change; give it to `change` to change only what was looked at. */
+  readonly revision: number
   readonly createdAt: Date
   readonly rotatedAt: Date | null
   readonly lastUsedAt: Date | null
@@ -46,6 +52,21 @@ export interface AddProviderKey {
 export type Added = { readonly kind: 'added'; readonly key: ProviderKey } | { readonly kind: 'name-taken' }
 
 export type Found = { readonly kind: 'found'; readonly key: ProviderKey } | { readonly kind: 'not-found' }
+
+/** What of a provider key may change beside its secret; what is left out stays. */
+export interface ChangeProviderKey {
+  readonly limits?: readonly StoredLimit[]
+  /** Change only if the key is still at this revision. */
+  readonly revision?: number
+  /** What else is changed with it, all or nothing. */
+  readonly alongside?: (trx: Transaction<Database>, id: ProviderKeyId) => Promise<void>
+}
+
+export type ProviderKeyChanged =
+  | { readonly kind: 'changed'; readonly key: ProviderKey }
+  | { readonly kind: 'not-found' }
+  /** It is not the revision that was asked for. */
+  | { readonly kind: 'conflict' }
 
 export type SecretRotated =
   | { readonly kind: 'rotated'; readonly key: ProviderKey }
@@ -99,7 +120,7 @@ export class ProviderKeys {
       base_url: canonicalBaseUrl(input.baseUrl),
       secret_version: 1,
     }
-    const row: Selectable<ProviderKeyTable> = {
+    const row: Omit<Selectable<ProviderKeyTable>, 'limits'> = {
       ...columns,
       name,
       envelope: sealProviderKey(keyring, deploymentId, columns, secret, random),
@@ -143,6 +164,34 @@ export class ProviderKeys {
       .where('name', '=', name)
       .executeTakeFirst()
     return row === undefined ? undefined : boundProviderKey(deploymentId, row)
+  }
+
+  /** Changes what `input` names. Throws `invalid_request`, naming the field. */
+  async change(
+    organizationId: OrganizationId,
+    name: string,
+    { limits, revision, alongside }: ChangeProviderKey,
+  ): Promise<ProviderKeyChanged> {
+    const parsed = limits === undefined ? undefined : parseLimits(limits)
+    const outcome = await this.#parts.changes.transact(async (trx, bump) => {
+      const row = await lockKey(trx, organizationId, name)
+      if (row === undefined) return 'not-found'
+      if (revision !== undefined && revision !== row.revision) return 'conflict'
+      await trx
+        .updateTable('provider_key')
+        .set({
+          ...(parsed === undefined ? {} : { limits: JSON.stringify(parsed) }),
+          revision: row.revision + 1,
+        })
+        .where('id', '=', row.id)
+        .execute()
+      await alongside?.(trx, row.id)
+      await bump('provider-key')
+      return 'changed'
+    })
+    if (outcome !== 'changed') return { kind: outcome }
+    const key = await read(this.#parts.db, organizationId, name)
+    return key === undefined ? { kind: 'not-found' } : { kind: 'changed', key }
   }
 
   /** Replaces the secret and nothing else: name, id, origin and bindings stay. Throws `vault_sealed`. */
@@ -246,6 +295,16 @@ function parseName(text: string): string {
   return parsed.data
 }
 
+function parseLimits(limits: readonly StoredLimit[]): readonly StoredLimit[] {
+  const parsed = rateLimitsWire.safeParse(limits)
+  if (parsed.success) return parsed.data
+  const [issue] = parsed.error.issues
+  throw new LatchkeyError('invalid_request', {
+    message: `The limits ${issue?.message ?? 'are not valid'}.`,
+    param: ['limits', ...(issue?.path ?? [])].join('.'),
+  })
+}
+
 function maskedTail(secret: Secret): string | null {
   const text = secret.reveal()
   return text.length < shortestWithTail ? null : text.slice(-4)
@@ -271,6 +330,8 @@ function selectKeys(db: Kysely<Database>) {
       'provider',
       'base_url',
       'masked_tail',
+      'limits',
+      'revision',
       'created_at',
       'rotated_at',
       'last_used_at',
@@ -306,6 +367,8 @@ function view(row: ViewedRow): ProviderKey {
     baseUrl: row.base_url,
     maskedTail: row.masked_tail,
     boundKeys: row.bound_keys,
+    limits: row.limits,
+    revision: row.revision,
     createdAt: row.created_at,
     rotatedAt: row.rotated_at,
     lastUsedAt: row.last_used_at,

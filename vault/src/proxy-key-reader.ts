@@ -1,5 +1,6 @@
 import type { ProviderKeyId, ProxyKeyId } from '@latchkey/shared'
 import { BatchedReads, type ReadResult } from './batched-reads.ts'
+import { ringVersionOf } from './envelope.ts'
 import {
   type BudgetedProviderKeyRow,
   type ProxyKeyRow,
@@ -60,6 +61,7 @@ export class ProxyKeyReader {
 
   async #readRows(ids: readonly ProxyKeyId[]): Promise<ReadonlyMap<ProxyKeyId, Checked<StoredRow>>> {
     const rows = await selectProxyKeys(this.#parts.db).where('id', 'in', ids).execute()
+    await this.#knowKeysOf(rows, [])
     return new Map(rows.map((row) => [row.id, this.#check({ row })]))
   }
 
@@ -73,8 +75,22 @@ export class ProxyKeyReader {
         : await selectBoundProviderKeys(db)
             .where('id', 'in', [...bound])
             .execute()
+    await this.#knowKeysOf(rows, keys)
     const providerKeys = new Map(keys.map((key) => [key.id, key]))
     return new Map(rows.map((row) => [row.id, this.#check({ row, providerKeys })]))
+  }
+
+  /** Another process may have written a row under a ring key that this one has not been told of: it was suspended, say. */
+  async #knowKeysOf(rows: readonly ProxyKeyRow[], keys: readonly BudgetedProviderKeyRow[]): Promise<void> {
+    const { keyring, learnKeys } = this.#parts
+    if (keyring.sealed) return
+    const known =
+      rows.every((row) => peppersOf(row).every((version) => keyring.has('pepper', version))) &&
+      keys.every(({ envelope }) => {
+        const version = ringVersionOf(envelope)
+        return version === null || keyring.has('secret', version)
+      })
+    if (!known) await learnKeys()
   }
 
   /** Once a row and read, however many tokens name it. */
@@ -84,4 +100,10 @@ export class ProxyKeyReader {
     log.error('proxy_key.tampered', { keyId: stored.row.id })
     return { kind: 'tampered' }
   }
+}
+
+function peppersOf(row: ProxyKeyRow): readonly number[] {
+  const { pepper_version, row_mac_pepper_version, previous_pepper_version } = row
+  const always = [pepper_version, row_mac_pepper_version]
+  return previous_pepper_version === null ? always : [...always, previous_pepper_version]
 }

@@ -43,7 +43,7 @@ export function selectWithScopes(db: Kysely<Database>) {
   return selectProxyKeys(db)
     .select(
       sql<unknown>`(
-        select jsonb_build_object('name', name, 'status', status, 'limits', limits)
+        select jsonb_build_object('name', name, 'status', status, 'limits', limits, 'capture', capture)
         from proxy_group where proxy_group.id = proxy_key.group_id)`.as('group'),
     )
     .select(

@@ -24,6 +24,8 @@ export interface ProxyKey {
   readonly createdAt: Date
   readonly rotatedAt: Date | null
   readonly revokedAt: Date | null
+  /** When it was revoked as compromised; null where it was not. */
+  readonly compromisedAt: Date | null
   readonly lastUsedAt: Date | null
 }
 
@@ -58,6 +60,7 @@ export function selectViews(db: Kysely<Database>) {
       'created_at as createdAt',
       'rotated_at as rotatedAt',
       'revoked_at as revokedAt',
+      'compromised_at as compromisedAt',
       'last_used_at as lastUsedAt',
     ])
     .select([

@@ -6,6 +6,7 @@ import {
   type Secret,
   type StoredPolicy,
 } from '@latchkey/shared'
+import { sql } from 'kysely'
 import { type Changed, changeLocked, type LockedChange, type Unchangeable } from './change-proxy-key.ts'
 import {
   type AlongsideKeys,
@@ -163,16 +164,41 @@ export class ProxyKeys {
     })
   }
 
-  /** Ends a key for good, with every secret of it. Revoking twice is no error. */
-  async revoke(organizationId: OrganizationId, id: ProxyKeyId): Promise<Changed> {
+  /**
+   * Ends a key for good, with every secret of it. Revoking twice is no error. `compromised`: every process ends its
+   * running requests as well; it may be said of a key that is revoked already.
+   */
+  async revoke(
+    organizationId: OrganizationId,
+    id: ProxyKeyId,
+    options: { readonly compromised?: boolean } = {},
+  ): Promise<Changed> {
+    const at = new Date(this.#parts.clock.now())
     const changed = await this.#change({
       organizationId,
       id,
-      decide: () => ({ status: 'revoked', revoked_at: new Date(this.#parts.clock.now()) }),
+      decide: () => ({
+        status: 'revoked',
+        revoked_at: at,
+        ...(options.compromised === true ? { compromised_at: at } : {}),
+      }),
     })
     if (changed.kind !== 'revoked') return changed
+    if (options.compromised === true) await this.#markCompromised(id, at)
     const shown = await this.show(organizationId, id)
     return shown.kind === 'found' ? { kind: 'changed', key: shown.key } : shown
+  }
+
+  /** Those of `ids` that are revoked as compromised. */
+  async compromised(ids: readonly ProxyKeyId[]): Promise<readonly ProxyKeyId[]> {
+    const rows = await this.#parts.db
+      .selectFrom('proxy_key')
+      .select('id')
+      .where('id', '=', sql<ProxyKeyId>`any(${ids}::text[])`)
+      .where('status', '=', 'revoked')
+      .where('compromised_at', 'is not', null)
+      .execute()
+    return rows.map(({ id }) => id)
   }
 
   /** The emergency button: ends every key of the organization. How many there were. Throws `vault_sealed`. */
@@ -216,6 +242,19 @@ export class ProxyKeys {
       },
     })
     return changed.kind === 'changed' ? { kind: 'rotated', key: changed.key, token: minted.token } : changed
+  }
+
+  #markCompromised(id: ProxyKeyId, at: Date): Promise<void> {
+    return this.#parts.changes.transact(async (trx, bump) => {
+      await trx
+        .updateTable('proxy_key')
+        .set({ compromised_at: at })
+        .where('id', '=', id)
+        .where('status', '=', 'revoked')
+        .where('compromised_at', 'is', null)
+        .execute()
+      await bump('proxy-key')
+    })
   }
 
   #change(change: LockedChange): Promise<Changed> {

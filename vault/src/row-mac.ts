@@ -17,6 +17,7 @@ export type DecidingColumns = Omit<
   | 'created_at'
   | 'rotated_at'
   | 'revoked_at'
+  | 'compromised_at'
   | 'last_used_at'
 >
 

@@ -5,6 +5,7 @@ import {
   type ProviderKeyId,
   type RandomBytes,
   Secret,
+  type StoredLimit,
 } from '@latchkey/shared'
 import { decrypt } from './aead.ts'
 import { type AssociatedData, associatedData, type Place } from './associated-data.ts'
@@ -38,6 +39,8 @@ export interface BoundProviderKey {
   readonly baseUrl: string
   /** Those that pay for the requests sent with it, whosever they are; in any status. */
   readonly budgets: readonly BudgetId[]
+  /** Of all that is sent with it, whoever sends it. Holders of proxy keys are not told of them. */
+  readonly limits: readonly StoredLimit[]
   readonly sealed: SealedProviderKey
 }
 

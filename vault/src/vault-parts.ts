@@ -10,6 +10,8 @@ export interface VaultParts {
   /** Everything sealed or signed is bound to it. */
   readonly deploymentId: DeploymentId
   readonly changes: ChangeFeed
+  /** Reads the keyring again, for whoever met a version of a ring key that it does not have. Never throws. */
+  readonly learnKeys: () => Promise<void>
   readonly clock: Clock
   readonly random: RandomBytes
   readonly log: Log

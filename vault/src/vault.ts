@@ -10,14 +10,19 @@ import {
   type RingPurpose,
   ringPurposes,
   type Secret,
+  uuidv7,
 } from '@latchkey/shared'
 import type { Kysely } from 'kysely'
 import { Argon2Guard, type Argon2Limits } from './argon2.ts'
+import { Bodies } from './bodies.ts'
+import type { ChangeBell } from './change-bell.ts'
 import { ChangeFeed, type ChangeListener, defaultTrustForMs } from './changes.ts'
 import { type DamageReport, findDamage } from './damage.ts'
+import { type DeploymentState, readDeploymentState } from './deployment-state.ts'
 import { Groups } from './groups.ts'
 import { Keyring, type RingKeyStatus } from './keyring.ts'
-import { loadKeyring, type OpenedKeyring } from './open-keyring.ts'
+import { KeyringFollower } from './keyring-follower.ts'
+import { loadKeyring, type OpenedKeyring, reopenKeyring } from './open-keyring.ts'
 import { ProviderKeys } from './provider-keys.ts'
 import { TokenFormat } from './proxy-key.ts'
 import { ProxyKeys } from './proxy-keys.ts'
@@ -26,15 +31,18 @@ import type { RootKeySource } from './root-key.ts'
 import {
   type KeyringRotation,
   type RootRotation,
+  type RotationParts,
   resumeRotation,
-  rotateRingKey,
+  rotateRingKeys,
   rotateRootFile,
   rotateRootTo,
+  settleRootKeys,
 } from './rotation.ts'
 import { type BoundProviderKey, type OpenedProviderKey, openProviderKey } from './sealed-provider-key.ts'
 import { defaultSnapshotLimits, Snapshots } from './snapshots.ts'
 import { Turn } from './turn.ts'
 import type { VaultParts } from './vault-parts.ts'
+import { type VaultProcessCounts, VaultProcesses } from './vault-processes.ts'
 import type { Verifier } from './verification.ts'
 import { TokenVerifier } from './verify.ts'
 
@@ -46,11 +54,15 @@ export interface VaultOptions {
   readonly log: Log
   /** Hears of other processes' changes at once. Without it, the poll tells of them within 2 s. */
   readonly listener?: ChangeListener
+  /** A second way to hear of them, for those of this deployment. */
+  readonly bell?: (deployment: DeploymentId) => ChangeBell
   /** What tokens begin with; `lk` by default. */
   readonly prefix?: string
   /** For how long keys are served while Postgres can't be reached, in milliseconds; 0: not at all. Default: 60 s. */
   readonly staleForMs?: number
   readonly argon2?: Argon2Limits
+  /** For how long a rotation waits for a live process that says nothing, in milliseconds. Default: 5 s. */
+  readonly peerPatienceMs?: number
 }
 
 export interface VaultStatus {
@@ -76,6 +88,8 @@ export interface Vault {
   readonly providerKeys: ProviderKeys
   readonly proxyKeys: ProxyKeys
   readonly groups: Groups
+  /** Captured bodies of requests. */
+  readonly bodies: Bodies
   readonly changes: ChangeFeed
   /** How often argon2 was started in this process. */
   readonly argon2Runs: number
@@ -93,11 +107,20 @@ export interface Vault {
   rotateKeyring(purposes?: readonly RingPurpose[]): Promise<readonly KeyringRotation[]>
   /** Resolves when no rotation is under way, one that was resumed at the start included. */
   rotationIdle(): Promise<void>
-  /** Overwrites the keyring and what was derived from it. Everything answers `sealed` until `unseal`. */
-  seal(): void
-  /** Reads the root key from its source again, or takes a passphrase. Throws what opening throws. */
+  /** How the vaults of all live processes are, this one's included. Throws what the database throws. */
+  processes(): Promise<VaultProcessCounts>
+  /**
+   * Overwrites the keyring and what was derived from it, here at once and in every process within the bound of a
+   * revocation. Everything answers `sealed` until `unseal`, after a restart as well. Throws `database_unavailable` where
+   * the others can't be told yet.
+   */
+  seal(): Promise<void>
+  /**
+   * Reads the root key from its source again, or takes a passphrase, and lets every other process read its own. Throws
+   * what opening throws; then all stay sealed.
+   */
   unseal(passphrase?: Secret): Promise<void>
-  /** Stops what runs in the background, then seals. The database is the caller's. */
+  /** Stops what runs in the background, then wipes the keyring of this process. The database is the caller's. */
   close(): Promise<void>
 }
 
@@ -110,15 +133,19 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   const tokens = new TokenFormat(options.prefix)
   const opened = await loadKeyring({ db, clock, random, log }, options.rootKey)
   const keyring = new Keyring()
-  keyring.load(opened.keys)
+  if (opened.sealed) {
+    for (const key of opened.keys) key.bytes.fill(0)
+    log.warn('vault.started_sealed')
+  } else keyring.load(opened.keys)
   const staleForMs = options.staleForMs ?? defaultSnapshotLimits.staleForMs
   // Who allows no stale snapshot wants every key read at every request.
   const trustForMs = Math.min(defaultTrustForMs, staleForMs)
-  const changes = new ChangeFeed({ db, listener: options.listener, clock, log, trustForMs })
+  const { listener } = options
+  const bell = options.bell?.(opened.deploymentId)
+  const changes = new ChangeFeed({ db, listener, bell, clock, log, trustForMs })
   await changes.start()
-  const parts: VaultParts = { db, keyring, deploymentId: opened.deploymentId, changes, clock, random, log }
-  const vault = new OpenVault(options, parts, tokens, opened)
-  vault.resume()
+  const vault = new OpenVault(options, { db, keyring, changes, clock, random, log }, tokens, opened)
+  await vault.start()
   return vault
 }
 
@@ -131,6 +158,7 @@ class OpenVault implements Vault {
   readonly providerKeys: ProviderKeys
   readonly proxyKeys: ProxyKeys
   readonly groups: Groups
+  readonly bodies: Bodies
   readonly changes: ChangeFeed
   readonly #parts: VaultParts
   readonly #argon2: Argon2Guard
@@ -138,18 +166,50 @@ class OpenVault implements Vault {
   readonly #recordKeys = new RecordKeys()
   readonly #turn = new Turn()
   readonly #closing = new AbortController()
-  #source: RootKeySource
-  #rootKeyId: string
+  readonly #processes: VaultProcesses
+  readonly #follower: KeyringFollower
+  readonly #rotation: RotationParts
+  #resuming = false
 
-  constructor(options: VaultOptions, parts: VaultParts, tokens: TokenFormat, opened: OpenedKeyring) {
+  constructor(
+    options: VaultOptions,
+    shared: Omit<VaultParts, 'deploymentId' | 'learnKeys'>,
+    tokens: TokenFormat,
+    opened: OpenedKeyring,
+  ) {
+    const { clock, random, db } = shared
+    const parts: VaultParts = {
+      ...shared,
+      deploymentId: opened.deploymentId,
+      learnKeys: () => this.#follower.learn(),
+    }
     this.#parts = parts
-    this.#source = options.rootKey
-    this.#rootKeyId = opened.rootKeyId
     this.#argon2 = new Argon2Guard(options.argon2)
-    this.#snapshots = new Snapshots(parts.changes, parts.clock, {
+    this.#snapshots = new Snapshots(parts.changes, clock, {
       ...defaultSnapshotLimits,
       staleForMs: options.staleForMs ?? defaultSnapshotLimits.staleForMs,
     })
+    this.#processes = new VaultProcesses(db, uuidv7(clock, random), new Date(clock.now()))
+    this.#follower = new KeyringFollower({
+      parts,
+      processes: this.#processes,
+      source: options.rootKey,
+      keyringRevision: opened.keyringRevision,
+      rootKeyId: opened.rootKeyId,
+      wiped: () => {
+        this.#recordKeys.wipe()
+        this.#snapshots.wipe()
+        this.bodies.wipe()
+      },
+      rotationFound: (state) => void this.#finishRotation(state),
+    })
+    this.#rotation = {
+      ...parts,
+      processes: this.#processes,
+      follower: this.#follower,
+      peerPatienceMs: options.peerPatienceMs ?? defaultPeerPatienceMs,
+      stopped: this.#closing.signal,
+    }
     this.deploymentId = parts.deploymentId
     this.defaultOrganizationId = opened.defaultOrganizationId
     this.created = opened.created
@@ -159,6 +219,7 @@ class OpenVault implements Vault {
     this.providerKeys = new ProviderKeys(parts)
     this.proxyKeys = new ProxyKeys({ parts, tokens, argon2: this.#argon2 })
     this.groups = new Groups(parts)
+    this.bodies = new Bodies(parts)
   }
 
   get sealed(): boolean {
@@ -179,31 +240,34 @@ class OpenVault implements Vault {
     return {
       sealed: this.sealed,
       deploymentId: this.deploymentId,
-      rootKeySource: this.#source.kind,
-      rootKeyId: this.sealed ? null : this.#rootKeyId,
+      rootKeySource: this.#follower.source.kind,
+      rootKeyId: this.sealed ? null : this.#follower.rootKeyId,
       keyring: this.#parts.keyring.describe(),
     }
   }
 
+  processes(): Promise<VaultProcessCounts> {
+    return this.#processes.counts()
+  }
+
   async verifyAll(): Promise<DamageReport> {
     if (this.sealed) throw new LatchkeyError('vault_sealed')
+    await this.#follower.follow()
     return findDamage(this.#parts)
   }
 
   rotateRoot(target?: RootKeySource): Promise<RootRotation> {
     return this.#turn.take(async () => {
       if (this.sealed) throw new LatchkeyError('vault_sealed')
-      const source = this.#source
+      const { source } = this.#follower
       if (target === undefined && source.kind !== 'file')
         throw new LatchkeyError('invalid_request', {
           message: 'The root key is not in a file: say which one shall replace it.',
         })
       const rotation =
         target === undefined && source.kind === 'file'
-          ? await rotateRootFile(this.#parts, source.path)
-          : await rotateRootTo(this.#parts, source, target ?? source)
-      this.#source = target ?? source
-      this.#rootKeyId = rotation.rootKeyId
+          ? await rotateRootFile(this.#rotation, source.path)
+          : await rotateRootTo(this.#rotation, source, target ?? source)
       this.#parts.log.info('root_key.rotated')
       return rotation
     })
@@ -211,17 +275,10 @@ class OpenVault implements Vault {
 
   rotateKeyring(purposes: readonly RingPurpose[] = ringPurposes): Promise<readonly KeyringRotation[]> {
     return this.#turn.take(async () => {
-      const rotations: KeyringRotation[] = []
-      for (const purpose of purposes) {
-        if (this.sealed) throw new LatchkeyError('vault_sealed')
-        const rotation = await rotateRingKey(this.#parts, this.#source, purpose, this.#closing.signal)
-        this.#parts.log.info('keyring.rotated', {
-          purpose,
-          ringVersion: rotation.version,
-          rows: rotation.rows,
-        })
-        rotations.push(rotation)
-      }
+      if (this.sealed) throw new LatchkeyError('vault_sealed')
+      const rotations = await rotateRingKeys(this.#rotation, purposes)
+      for (const { purpose, version, rows } of rotations)
+        this.#parts.log.info('keyring.rotated', { purpose, ringVersion: version, rows })
       return rotations
     })
   }
@@ -230,43 +287,73 @@ class OpenVault implements Vault {
     return this.#turn.take(() => Promise.resolve())
   }
 
-  seal(): void {
-    this.#parts.keyring.wipe()
-    this.#recordKeys.wipe()
-    this.#snapshots.wipe()
-    this.#parts.log.info('vault.sealed')
+  seal(): Promise<void> {
+    return this.#follower.seal()
   }
 
   unseal(passphrase?: Secret): Promise<void> {
     return this.#turn.take(async () => {
       if (!this.sealed) return
       const source: RootKeySource =
-        passphrase === undefined ? this.#source : { kind: 'passphrase', passphrase }
-      const opened = await loadKeyring(this.#parts, source)
-      this.#source = source
-      this.#rootKeyId = opened.rootKeyId
-      this.#parts.keyring.load(opened.keys)
-      this.#parts.log.info('vault.unsealed')
-      this.resume()
+        passphrase === undefined ? this.#follower.source : { kind: 'passphrase', passphrase }
+      // Before anybody is told: where it does not open the keyring, all stay sealed.
+      const { keys } = await reopenKeyring(this.#parts, source)
+      for (const key of keys) key.bytes.fill(0)
+      await this.#follower.use(source)
+      await this.#follower.unseal()
+      if (this.sealed) throw new LatchkeyError('vault_sealed')
     })
   }
 
   async close(): Promise<void> {
     this.#closing.abort()
     await this.rotationIdle()
+    await this.#follower.close()
     await this.changes.close()
-    this.seal()
   }
 
-  /** Finishes in the background what an earlier process left half-done. Not part of `Vault`. */
-  resume(): void {
+  /** Follows the other processes, and finishes in the background what one of them left half-done. Not part of `Vault`. */
+  async start(): Promise<void> {
+    await this.#follower.start()
     void this.#turn.take(async () => {
-      try {
-        const rows = await resumeRotation(this.#parts, this.#closing.signal)
-        if (rows > 0) this.#parts.log.info('keyring.rotation_resumed', { rows })
-      } catch (error) {
-        this.#parts.log.error('keyring.resume_failed', errorFields(error))
-      }
+      if (this.sealed) return
+      const { rotating } = await readDeploymentState(this.#parts.db)
+      const isBusy = rotating !== null && (await this.#processes.isLive(rotating))
+      await this.#attempt(async () => {
+        await settleRootKeys(this.#rotation)
+        if (!isBusy) await this.#resume()
+      })
     })
   }
+
+  /** Takes over a rotation whose process is gone, or one of our own that was sealed in the middle. */
+  async #finishRotation({ rotating }: DeploymentState): Promise<void> {
+    if (this.#resuming || this.#closing.signal.aborted || rotating === null) return
+    this.#resuming = true
+    await this.#attempt(async () => {
+      const isOwn = rotating === this.#processes.id
+      if (!isOwn && (await this.#processes.isLive(rotating))) return
+      await this.#turn.take(async () => {
+        // While we waited for our turn it may have come to its end.
+        const now = await readDeploymentState(this.#parts.db)
+        if (now.rotating === rotating && !this.sealed) await this.#resume()
+      })
+    })
+    this.#resuming = false
+  }
+
+  async #resume(): Promise<void> {
+    const rows = await resumeRotation(this.#rotation)
+    if (rows > 0) this.#parts.log.info('keyring.rotation_resumed', { rows })
+  }
+
+  async #attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work()
+    } catch (error) {
+      this.#parts.log.error('keyring.resume_failed', errorFields(error))
+    }
+  }
 }
+
+const defaultPeerPatienceMs = 5000

@@ -198,6 +198,7 @@ function overview(status: VaultStatusWire): string {
     ['deployment', status.deploymentId],
     ['root key from', status.rootKeySource],
     ['root key', status.rootKeyId],
+    ['processes', processesOf(status)],
   ])
   if (status.sealed) return head
   const keyring = table(
@@ -207,8 +208,16 @@ function overview(status: VaultStatusWire): string {
   return `${head}\n\n${keyring}`
 }
 
-function verdict({ providerKeys, proxyKeys, damaged }: VaultVerifyWire): string {
-  const opened = `Opened ${counted(providerKeys, 'provider key')} and checked ${counted(proxyKeys, 'proxy key')}.`
+function processesOf({ processes }: VaultStatusWire): string {
+  if (processes === null) return 'unknown: the database is away'
+  const { live, sealed, lockedOut } = processes
+  const lockedOutPart = lockedOut === 0 ? [] : [`${lockedOut} locked out: give them the root key in use`]
+  return [`${live} live`, `${sealed} sealed`, ...lockedOutPart].join(', ')
+}
+
+function verdict({ providerKeys, proxyKeys, bodyKeys, damaged }: VaultVerifyWire): string {
+  const days = bodyKeys === 0 ? '' : `, the keys of ${counted(bodyKeys, 'day')} of bodies`
+  const opened = `Opened ${counted(providerKeys, 'provider key')}${days} and checked ${counted(proxyKeys, 'proxy key')}.`
   if (damaged.length === 0) return `${opened} All are whole.`
   const rows = table(
     ['damaged', 'id', 'name'],

@@ -19,6 +19,8 @@ export const groupWire = z.object({
   status: z.enum(['active', 'paused']),
   /** Shared by all of its keys; each key's own limits hold as well. */
   limits: z.array(rateLimitWire),
+  /** Whether bodies of its keys' requests are kept, sealed. */
+  capture: z.boolean(),
   budgets: z.array(scopeBudgetWire),
   /** How many keys it has that are not revoked. */
   keys: z.number().int(),
@@ -38,6 +40,7 @@ export const createGroupWire = z.strictObject({
   name: groupName,
   description: note(1000).default(''),
   limits: rateLimitsWire.default([]),
+  capture: z.boolean().default(false),
   budgets: budgetLimitsWire.default([]),
 })
 export type CreateGroupWire = z.input<typeof createGroupWire>
@@ -48,6 +51,7 @@ export const changeGroupWire = z.strictObject({
   description: note(1000).optional(),
   /** All of its limits from now on. */
   limits: rateLimitsWire.optional(),
+  capture: z.boolean().optional(),
   /** Makes the budgets of these periods, or changes their limits; those of other periods stay. */
   budgets: budgetLimitsWire.optional(),
   /** Change only if the group is still at this revision. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { providerKeyName, timestamp } from './fields.ts'
+import { rateLimitsWire, rateLimitWire } from './limit.ts'
 import { pageOf } from './page.ts'
 import { budgetLimitsWire, scopeBudgetWire } from './scope-budget.ts'
 
@@ -20,6 +21,10 @@ export const providerKeyWire = z.object({
   boundKeys: z.number().int(),
   /** What may be spent on it, whoever's request it is. */
   budgets: z.array(scopeBudgetWire),
+  /** What may be sent with it, whoever's request it is. */
+  limits: z.array(rateLimitWire),
+  /** Counts every change of it. */
+  revision: z.number().int(),
   createdAt: timestamp,
   rotatedAt: timestamp.nullable(),
   lastUsedAt: timestamp.nullable(),
@@ -61,7 +66,12 @@ export const rotateProviderKeyWire = z.strictObject({ secret })
 export const changeProviderKeyWire = z.strictObject({
   /** Makes the budgets of these periods, or changes their limits; those of other periods stay. */
   budgets: budgetLimitsWire.optional(),
+  /** All of its limits from now on. */
+  limits: rateLimitsWire.optional(),
+  /** Change only if it is still at this revision. */
+  revision: z.number().int().min(1).optional(),
 })
+export type ChangeProviderKeyWire = z.input<typeof changeProviderKeyWire>
 
 /** `DELETE /api/provider-keys/:name`. */
 export const removeProviderKeyQuery = z.strictObject({

@@ -35,6 +35,8 @@ export const proxyKeyWire = z.object({
   limits: z.array(rateLimitWire),
   /** Where a budget can't pay for the output that was asked for: refuse the request, or lower its cap. */
   fit: z.enum(budgetFits),
+  /** Whether bodies of its requests are kept, sealed; its group may say so as well. */
+  capture: z.boolean(),
   /** Of the key itself; those of its group, organization and provider keys hold as well. */
   budgets: z.array(scopeBudgetWire),
   expiresAt: timestamp.nullable(),
@@ -43,6 +45,8 @@ export const proxyKeyWire = z.object({
   /** Until when the secret before the last rotation works; null when it does not. */
   previousExpiresAt: timestamp.nullable(),
   revokedAt: timestamp.nullable(),
+  /** When it was revoked as compromised. */
+  compromisedAt: timestamp.nullable(),
   lastUsedAt: timestamp.nullable(),
   /** Counts every change of the key. */
   revision: z.number().int(),
@@ -91,6 +95,7 @@ const common = {
   retries: retries.default(0),
   limits: rateLimitsWire.default([]),
   fit: fit.default('refuse'),
+  capture: z.boolean().default(false),
   budgets: budgetLimitsWire.default([]),
   expiresAt: timestampInput.nullish(),
 }
@@ -146,6 +151,7 @@ export const changeProxyKeyWire = z.strictObject({
   /** All of its limits from now on. */
   limits: rateLimitsWire.optional(),
   fit: fit.optional(),
+  capture: z.boolean().optional(),
   /** Makes the budgets of these periods, or changes their limits; those of other periods stay. */
   budgets: budgetLimitsWire.optional(),
   expiresAt: timestampInput.nullable().optional(),
@@ -172,3 +178,6 @@ export const rotateProxyKeyWire = z.strictObject({
   /** Rotate only if the key is still at this revision: a request that is repeated then rotates once. */
   revision: z.number().int().min(1).optional(),
 })
+
+/** `POST /api/keys/:id/revoke`. Compromised: requests that are running with the key are ended as well. */
+export const revokeProxyKeyWire = z.strictObject({ reason: z.enum(['compromised']).optional() })

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { bodyDirections } from '../database/tables.ts'
 import { timestamp } from './fields.ts'
 import { pageLimitMost, pageOf } from './page.ts'
 
@@ -76,3 +77,29 @@ export const refusalWire = z.object({ minute: timestamp, code: z.string(), count
 export type RefusalWire = z.infer<typeof refusalWire>
 
 export const refusalPageWire = pageOf(refusalWire)
+
+/** A captured body of a request, redacted. */
+const requestBodyWire = z.object({
+  /** Without parameters; '' where none was said. */
+  mediaType: z.string(),
+  /** Of the whole body as it passed. */
+  bytes: z.number().int(),
+  /** Whether more has passed than is kept. */
+  truncated: z.boolean(),
+  /** Of a multipart form, its text fields as JSON. Null: it was no text, of which nothing is kept. */
+  text: z.string().nullable(),
+})
+export type RequestBodyWire = z.infer<typeof requestBodyWire>
+
+/** `GET /api/requests/:id/bodies`. Null: none was kept. */
+export const requestBodiesWire = z.object({
+  request: requestBodyWire.nullable(),
+  response: requestBodyWire.nullable(),
+})
+export type RequestBodiesWire = z.infer<typeof requestBodiesWire>
+
+/** `GET /api/requests/:id`: with which bodies were kept. */
+export const requestDetailWire = requestWire.extend({
+  bodies: z.array(z.enum(bodyDirections)),
+})
+export type RequestDetailWire = z.infer<typeof requestDetailWire>

@@ -16,6 +16,15 @@ export const vaultStatusWire = z.object({
   /** A public fingerprint of the root key that wraps the keyring; null while sealed. */
   rootKeyId: z.string().nullable(),
   keyring: z.array(ringKeyWire),
+  /** The vaults of all live processes of the deployment; null where the database could not be asked. */
+  processes: z
+    .object({
+      live: z.number().int(),
+      sealed: z.number().int(),
+      /** Those whose root key does not open the keyring as it is now. */
+      lockedOut: z.number().int(),
+    })
+    .nullable(),
 })
 export type VaultStatusWire = z.infer<typeof vaultStatusWire>
 
@@ -23,9 +32,11 @@ export type VaultStatusWire = z.infer<typeof vaultStatusWire>
 export const vaultVerifyWire = z.object({
   providerKeys: z.number().int(),
   proxyKeys: z.number().int(),
+  /** Keys of days by which captured bodies are sealed. */
+  bodyKeys: z.number().int(),
   /** Rows that were edited, swapped or damaged: they do not work, and must be replaced. */
   damaged: z.array(
-    z.object({ kind: z.enum(['provider-key', 'proxy-key']), id: z.string(), name: z.string() }),
+    z.object({ kind: z.enum(['provider-key', 'proxy-key', 'body-key']), id: z.string(), name: z.string() }),
   ),
 })
 export type VaultVerifyWire = z.infer<typeof vaultVerifyWire>

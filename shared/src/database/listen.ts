@@ -45,6 +45,8 @@ async function listenUntil(
     const client = new Client({
       ...clientConfig(connection),
       connectionTimeoutMillis: 5000,
+      // LISTEN is all that it asks; a server that does not answer would be waited for, and so would a shutdown.
+      query_timeout: 5000,
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
     })

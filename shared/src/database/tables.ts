@@ -9,6 +9,7 @@ import type {
   ProviderKeyId,
   ProxyKeyId,
   RequestId,
+  VaultProcessId,
 } from '../ids.ts'
 import type { NanoUsd } from '../money.ts'
 
@@ -19,6 +20,7 @@ export interface Database {
   change_counter: ChangeCounterTable
   ring_key: RingKeyTable
   ring_key_wrap: RingKeyWrapTable
+  vault_process: VaultProcessTable
   provider_key: ProviderKeyTable
   proxy_key: ProxyKeyTable
   proxy_key_binding: ProxyKeyBindingTable
@@ -32,6 +34,8 @@ export interface Database {
   process_epoch: ProcessEpochTable
   lease: LeaseTable
   price_override: PriceOverrideTable
+  body_key: BodyKeyTable
+  request_body: RequestBodyTable
 }
 
 /** A JSON column: parsed when read, a JSON text when written. */
@@ -41,6 +45,28 @@ type Json<Value> = ColumnType<Value, string, string>
 export interface DeploymentTable {
   id: DeploymentId
   created_at: Date
+  /** Counted up by every change of the ring keys or of their wraps. */
+  keyring_revision: Generated<bigint>
+  /** Set while every process keeps its vault sealed. */
+  sealed_at: Generated<Date | null>
+  /** Which process replaces ring keys; it stays named until all of it is done. */
+  rotating_process_id: Generated<VaultProcessId | null>
+}
+
+/** `locked-out`: its root key does not open the keyring as it is now; it goes on with what it had opened. */
+export type VaultProcessState = 'open' | 'sealed' | 'locked-out'
+
+/** The vault of one process, as it was when it was last seen. */
+export interface VaultProcessTable {
+  id: VaultProcessId
+  /** As of which the process knows the ring keys. */
+  keyring_revision: bigint
+  /** The root key by which it opened them; null where it is sealed. */
+  root_key_id: string | null
+  state: VaultProcessState
+  started_at: Date
+  /** By the database's clock. */
+  seen_at: ColumnType<Date, never, never>
 }
 
 export interface OrganizationTable {
@@ -96,6 +122,8 @@ export interface ProviderKeyTable {
   created_at: Date
   rotated_at: Date | null
   last_used_at: Date | null
+  /** Rate limits of everything that is sent with it, whoever's request it is. */
+  limits: ColumnType<readonly StoredLimit[], string | undefined, string>
 }
 
 /** What a proxy key may do, as stored. */
@@ -112,6 +140,8 @@ export interface StoredPolicy {
   readonly limits: readonly StoredLimit[]
   /** Where a budget can't pay for the output that was asked for: refuse the request, or lower its cap. */
   readonly fit: BudgetFit
+  /** Whether bodies of its requests are kept, sealed. Its group may say so as well. */
+  readonly capture: boolean
 }
 
 export const budgetFits = ['refuse', 'clamp'] as const
@@ -149,6 +179,8 @@ export interface ProxyKeyTable {
   created_at: Date
   rotated_at: Date | null
   revoked_at: Date | null
+  /** Whoever else may have it: its running requests were ended with it. */
+  compromised_at: Generated<Date | null>
   last_used_at: Date | null
 }
 
@@ -255,6 +287,8 @@ export interface ProxyGroupTable {
   description: string
   status: 'active' | 'paused'
   limits: Json<readonly StoredLimit[]>
+  /** Whether bodies of its keys' requests are kept. */
+  capture: Generated<boolean>
   revision: number
   created_at: Date
 }
@@ -360,4 +394,25 @@ export interface PriceOverrideTable {
   revision: number
   created_at: Date
   updated_at: Date
+}
+
+/** The key that seals the bodies of one day's requests, sealed itself. It goes with its day, and they with it. */
+export interface BodyKeyTable {
+  organization_id: OrganizationId
+  /** Days since the Unix epoch, UTC, by the moments in the requests' ids. */
+  day: number
+  envelope: Buffer
+  created_at: Date
+}
+
+export const bodyDirections = ['request', 'response'] as const
+export type BodyDirection = (typeof bodyDirections)[number]
+
+/** A captured body, sealed. A partition for each day, as `request` has. */
+export interface RequestBodyTable {
+  /** That of its request. */
+  id: RequestId
+  direction: BodyDirection
+  organization_id: OrganizationId
+  envelope: Buffer
 }

@@ -8,7 +8,7 @@ import { readVaultStatus, rotateKeyring, rotateRoot, sealVault, unsealVault, ver
 /** `/api/vault`: the keys that seal everything else. */
 export function vaultRoutes({ vault }: AdminDependencies): Hono {
   return new Hono()
-    .get('/', (c) => c.json(readVaultStatus(vault)))
+    .get('/', async (c) => c.json(await readVaultStatus(vault)))
     .post('/verify', async (c) => {
       await readBody(c, noInput)
       return c.json(await verifyVault(vault))
@@ -20,7 +20,7 @@ export function vaultRoutes({ vault }: AdminDependencies): Hono {
     })
     .post('/seal', async (c) => {
       await readBody(c, noInput)
-      return c.json(sealVault(vault))
+      return c.json(await sealVault(vault))
     })
     .post('/unseal', async (c) => {
       const { passphrase } = await readBody(c, unsealWire)

@@ -10,16 +10,18 @@ import {
 import type { RootKeySource, Vault } from '@latchkey/vault'
 import type { z } from 'zod'
 
-/** Answers while sealed, too. */
-export function readVaultStatus(vault: Vault): VaultStatusWire {
+/** Answers while sealed, and while the database is away, too. */
+export async function readVaultStatus(vault: Vault): Promise<VaultStatusWire> {
+  // Where they can't be read, what this process knows of itself is still worth telling.
+  const processes = await vault.processes().catch(() => null)
   const { sealed, deploymentId, rootKeySource, rootKeyId, keyring } = vault.status()
-  return { sealed, deploymentId, rootKeySource, rootKeyId, keyring: [...keyring] }
+  return { sealed, deploymentId, rootKeySource, rootKeyId, keyring: [...keyring], processes }
 }
 
 /** Opens every sealed row. Throws `vault_sealed`. */
 export async function verifyVault(vault: Vault): Promise<VaultVerifyWire> {
-  const { providerKeys, proxyKeys, damaged } = await vault.verifyAll()
-  return { providerKeys, proxyKeys, damaged: [...damaged] }
+  const { providerKeys, proxyKeys, bodyKeys, damaged } = await vault.verifyAll()
+  return { providerKeys, proxyKeys, bodyKeys, damaged: [...damaged] }
 }
 
 /** Wraps the keyring under a new root key. Throws `vault_sealed`, and `invalid_request` where none is named but must be. */
@@ -40,9 +42,9 @@ export async function rotateKeyring(
   return { rotated: rotations.map(({ purpose, version, rows }) => ({ purpose, version, rows })) }
 }
 
-/** Wipes the keys from memory: no request is served until the vault is unsealed. */
-export function sealVault(vault: Vault): VaultStatusWire {
-  vault.seal()
+/** Wipes the keys from memory, in every process: no request is served until the vault is unsealed. Throws `database_unavailable`. */
+export async function sealVault(vault: Vault): Promise<VaultStatusWire> {
+  await vault.seal()
   return readVaultStatus(vault)
 }
 

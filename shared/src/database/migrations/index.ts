@@ -4,6 +4,8 @@ import { proxyKeyEmail } from './0003-proxy-key-email.ts'
 import { requestGroup } from './0004-request-group.ts'
 import { priceOverrides } from './0005-price-overrides.ts'
 import { requestPartitions } from './0006-request-partitions.ts'
+import { limitsAndBodies } from './0007-limits-and-bodies.ts'
+import { vaultProcesses } from './0008-vault-processes.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the one order in which they run. */
@@ -14,4 +16,6 @@ export const migrations: readonly Migration[] = [
   requestGroup,
   priceOverrides,
   requestPartitions,
+  limitsAndBodies,
+  vaultProcesses,
 ]

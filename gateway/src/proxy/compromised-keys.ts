@@ -1,0 +1,68 @@
+import { errorFields, type Log, type ProxyKeyId } from '@latchkey/shared'
+import type { ChangeFeed } from '@latchkey/vault'
+import type { InFlight } from './in-flight.ts'
+
+export interface CompromisedKeysOptions {
+  readonly inFlight: InFlight
+  readonly changes: Pick<ChangeFeed, 'watch'>
+  /** Which of these are revoked as compromised. */
+  readonly find: (keys: readonly ProxyKeyId[]) => Promise<readonly ProxyKeyId[]>
+  readonly log: Log
+}
+
+/**
+ * Ends the running requests of keys that are revoked as compromised, here or in another process: looks at every change
+ * whether a key whose requests are being served is among them. New requests are refused by the verifier; those that
+ * it had let in by then are in flight when this looks.
+ */
+export class CompromisedKeys {
+  readonly #options: CompromisedKeysOptions
+  #looking: Promise<void> | undefined
+  #lookAgain = false
+  #stopWatching: (() => void) | undefined
+
+  constructor(options: CompromisedKeysOptions) {
+    this.#options = options
+  }
+
+  start(): void {
+    this.#stopWatching = this.#options.changes.watch(() => void this.#follow())
+  }
+
+  async close(): Promise<void> {
+    this.#stopWatching?.()
+    await this.#looking
+  }
+
+  /** One look at a time; a change during it asks for one more after it. */
+  #follow(): Promise<void> {
+    this.#lookAgain = true
+    this.#looking ??= this.#lookUntilQuiet().finally(() => {
+      this.#looking = undefined
+    })
+    return this.#looking
+  }
+
+  async #lookUntilQuiet(): Promise<void> {
+    const { log } = this.#options
+    while (this.#lookAgain) {
+      this.#lookAgain = false
+      try {
+        await this.#look()
+      } catch (error) {
+        // The feed tells again of what it can't have seen while the database was away.
+        log.warn('compromised_keys.look_failed', errorFields(error))
+      }
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { inFlight, find, log } = this.#options
+    const keys = inFlight.keys()
+    if (keys.size === 0) return
+    const compromised = await find([...keys])
+    if (compromised.length === 0) return
+    const cut = inFlight.cutOffKeys(new Set(compromised))
+    if (cut > 0) log.warn('compromised_keys.cut', { count: cut })
+  }
+}
