@@ -52,7 +52,7 @@ test('a key that is made in a group is under it, and a pause of the group reache
   const { id: keyId, key, group } = Object(made.body)
   expect(group).toEqual({ id, name: 'hack 2026', status: 'active' })
   const verified = async () => Object(await vault.verifier.verify(key)).principal.group
-  expect(await verified()).toEqual({ id, name: 'hack 2026', status: 'active', limits })
+  expect(await verified()).toEqual({ id, name: 'hack 2026', status: 'active', limits, capture: false })
   expect(await ask('POST', `/api/groups/${id}/pause`)).toMatchObject({ body: { status: 'paused', keys: 1 } })
   expect(await verified()).toMatchObject({ status: 'paused' })
   expect((await ask('GET', `/api/keys/${keyId}`)).body).toMatchObject({

@@ -334,7 +334,7 @@ test('a key that was edited in the database can not be changed, and says so', as
 
 test('nothing is minted while the vault is sealed', async () => {
   const { ask, vault } = await startWithKey()
-  vault.seal()
+  await vault.seal()
   expect(await ask('POST', '/api/keys', { body: { name: 'bob', providerKeys: ['main'] } })).toMatchObject({
     status: 503,
     body: { error: { code: 'vault_sealed' } },

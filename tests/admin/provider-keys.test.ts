@@ -52,7 +52,30 @@ test('rotation replaces the secret and nothing else', async () => {
     ...Object(before),
     maskedTail: 'Z9y8',
     rotatedAt: expect.any(String),
+    revision: 2,
   })
+})
+
+test('its limits are set as a whole, by whoever has seen its last revision', async () => {
+  const { ask } = await startAdminServer()
+  await ask('POST', '/api/provider-keys', { body: main })
+  const limits = [
+    { unit: 'requests', per: 'minute', limit: 500 },
+    { unit: 'concurrency', limit: 4 },
+  ]
+  const path = '/api/provider-keys/main'
+  expect(await ask('GET', path)).toMatchObject({ body: { limits: [], revision: 1 } })
+  const set = await ask('PATCH', path, { body: { limits, revision: 1 } })
+  expect(set).toMatchObject({ status: 200, body: { limits, revision: 2 } })
+  expect(await ask('PATCH', path, { body: { limits: [], revision: 1 } })).toMatchObject({
+    status: 409,
+    body: { error: { code: 'conflict', param: 'revision' } },
+  })
+  expect(await ask('PATCH', path, { body: { limits: [limits[0], limits[0]] } })).toMatchObject({
+    status: 400,
+  })
+  expect(await ask('GET', path)).toMatchObject({ body: { limits } })
+  expect(await ask('PATCH', '/api/provider-keys/other', { body: { limits } })).toMatchObject({ status: 404 })
 })
 
 test('removal is refused while a proxy key is bound, and revokes it where that is asked for', async () => {

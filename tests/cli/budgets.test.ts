@@ -107,6 +107,19 @@ describe('budgets', () => {
     expect((await run(['budgets', 'release', id])).stdout).toContain('nothing to release')
   })
 
+  test('limits of a provider key are set one by one, and taken away', async () => {
+    const set = ['provider-keys', 'set', 'try']
+    const rpm = { unit: 'requests', per: 'minute', limit: 500 }
+    const slots = { unit: 'concurrency', limit: 40 }
+    expect(await json([...set, '--rpm', '500'])).toMatchObject({ limits: [rpm] })
+    expect(await json([...set, '--concurrency', '40'])).toMatchObject({ limits: [rpm, slots] })
+    expect((await run(['provider-keys', 'list'])).stdout).toContain(
+      '500 requests a minute, 40 at the same time',
+    )
+    expect((await run([...set, '--no-rpm'])).stdout).toContain('; 40 at the same time')
+    expect(await json([...set, '--no-concurrency'])).toMatchObject({ limits: [] })
+  })
+
   test('a budget is removed only with --yes', async () => {
     const { id } = await budgetOf('provider-key', 'day')
     const asked = await run(['budgets', 'remove', id])
@@ -133,6 +146,30 @@ describe('budgets', () => {
     [['usage', '--by', 'key', '--from', 'yesterday']],
   ])('a command line that can not be meant ends with 2: %j', async (args) => {
     expect(await run(args)).toMatchObject({ status: 2, stdout: '' })
+  })
+})
+
+describe('requests show', () => {
+  test('shows a request, and its bodies where they were kept and are asked for', async () => {
+    await json(['keys', 'set', 'alice', '--capture'])
+    expect((await run(['keys', 'show', 'alice'])).stdout).toMatch(/^bodies +kept, sealed$/m)
+    await expect.poll(chat, soon).toBe(200)
+    const latest = async () => (await json(['requests', 'tail', '-n', '1']))[0]?.id ?? ''
+    const show = async () => json(['requests', 'show', await latest(), '--bodies'])
+    await expect.poll(async () => (await show()).bodies.request?.text, soon).toContain('Hello')
+    const id = await latest()
+    expect(await json(['requests', 'show', id])).toMatchObject({ id, bodies: ['request', 'response'] })
+    const shown = await run(['requests', 'show', id])
+    expect(shown.stdout).toMatch(/^bodies kept +request, response$/m)
+    expect(shown.stdout).not.toContain('Hello')
+    const whole = await run(['requests', 'show', id, '--bodies'])
+    expect(whole.stdout).toMatch(/^request: application\/json, [0-9]+ bytes$/m)
+    expect(whole.stdout).toContain('"content":"Hello"')
+    expect(await json(['keys', 'set', 'alice', '--no-capture'])).toMatchObject({ capture: false })
+    expect(await json(['groups', 'set', 'research', '--capture'])).toMatchObject({ capture: true })
+    expect((await run(['groups', 'show', 'research'])).stdout).toMatch(/^bodies +kept, sealed$/m)
+    expect(await json(['groups', 'set', 'research', '--no-capture'])).toMatchObject({ capture: false })
+    expect(await run(['requests', 'show', 'nobody'])).toMatchObject({ status: 1, stdout: '' })
   })
 })
 

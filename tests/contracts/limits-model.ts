@@ -1,4 +1,5 @@
 import type { StoredLimit } from '@latchkey/shared'
+import type { Limit } from '../../gateway/src/limits/limit.ts'
 
 const periods = { minute: 60_000n, hour: 3_600_000n, day: 86_400_000n }
 
@@ -8,7 +9,7 @@ export type ModelDecision =
   | {
       readonly kind: 'refused'
       readonly scope: number
-      readonly limit: StoredLimit
+      readonly limit: Limit
       readonly retryAfterMs: number
     }
 

@@ -1,6 +1,7 @@
 import type { StoredLimit } from '@latchkey/shared'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { NamedLimit } from '../../gateway/src/limits/limit.ts'
 import type {
   LimitAsk,
   LimitDecision,
@@ -26,6 +27,7 @@ export const slots = (limit: number): StoredLimit => ({ unit: 'concurrency', lim
 
 const organizationId = 'school'
 export const keyScope: LimitScope = { organizationId, kind: 'key', id: 'alice' }
+export const providerKeyScope: LimitScope = { organizationId, kind: 'provider_key', id: 'main' }
 export const groupScope: LimitScope = { organizationId, kind: 'group', id: 'hackathon' }
 
 export function ofKey(...limits: readonly StoredLimit[]): LimitAsk {
@@ -34,6 +36,14 @@ export function ofKey(...limits: readonly StoredLimit[]): LimitAsk {
 
 export function ofGroup(...limits: readonly StoredLimit[]): LimitAsk {
   return { scope: groupScope, limits }
+}
+
+export function ofProviderKey(...limits: readonly StoredLimit[]): LimitAsk {
+  return { scope: providerKeyScope, limits }
+}
+
+function ofSegment(limit: NamedLimit): LimitAsk {
+  return { scope: { organizationId, kind: 'policy', id: 'alice:user' }, limits: [limit] }
 }
 
 /** What every adapter of the port promises. `start` makes a new limiter. */
@@ -165,6 +175,64 @@ export function rateLimiterContract(
       expect((await refused(limiter, [keyed('bob'), ofGroup(rpm(3))])).scope).toEqual(groupScope)
       await taken(limiter, [keyed('bob')])
       await refused(limiter, [keyed('alice')])
+    })
+
+    test('key, group and provider key are taken together, or none of them', async () => {
+      const { limiter } = await start()
+      const all = [ofKey(rpm(5)), ofGroup(rpm(5)), ofProviderKey(rpm(1), slots(1))]
+      const { grant } = await taken(limiter, all)
+      for (let tried = 0; tried < 3; tried++)
+        expect((await refused(limiter, all)).scope).toEqual(providerKeyScope)
+      grant.giveBack()
+      expect(remaining((await taken(limiter, all)).state)).toEqual([4, 4, 0, 0])
+    })
+
+    test('a part that is split off ends by itself: each limit and slot once', async () => {
+      const { limiter } = await start()
+      const all = [ofKey(rpm(9), tpm(100), slots(2)), ofProviderKey(rpm(9), tpm(100), slots(2))]
+      const first = await taken(limiter, all, 60)
+      const part = first.grant.split('provider_key')
+      part.settle(10)
+      expect(remaining((await taken(limiter, [ofProviderKey(rpm(9), tpm(100), slots(2))], 0)).state)).toEqual(
+        [7, 90, 1],
+      )
+      expect(() => part.giveBack()).toThrow()
+      expect(remaining((await taken(limiter, [ofKey(rpm(9), tpm(100), slots(2))], 0)).state)).toEqual([
+        7, 40, 0,
+      ])
+      first.grant.giveBack()
+      expect(remaining((await taken(limiter, [ofKey(rpm(9), tpm(100), slots(2))], 0)).state)).toEqual([
+        7, 100, 0,
+      ])
+      const none = (await taken(limiter, [ofKey(rpm(9))])).grant.split('provider_key')
+      none.settle(3)
+      none.giveBack()
+    })
+
+    test('a limit of money takes what a request can cost, to the nano-dollar, and is corrected by what it did', async () => {
+      const { limiter, pass } = await start()
+      const asks = [ofSegment({ unit: 'nano-usd', per: 100, limit: 50_000_000 })]
+      const first = await limiter.take(asks, 7, 50_000_000)
+      if (first.kind === 'refused') throw new Error('refused')
+      expect(await limiter.take(asks, 0, 1)).toMatchObject({ kind: 'refused', retryAfterMs: 1 })
+      first.grant.settle(7, 49_999_999)
+      expect(await limiter.take(asks, 0, 2)).toMatchObject({ kind: 'refused' })
+      expect(await limiter.take(asks, 0, 1)).toMatchObject({ kind: 'taken', state: [{ remaining: 0 }] })
+      await pass(100_000)
+      const unknown = await limiter.take(asks, 0, 30_000_000)
+      if (unknown.kind === 'refused') throw new Error('refused')
+      unknown.grant.settle(null, null)
+      expect(await limiter.take(asks, 0, 0)).toMatchObject({ state: [{ remaining: 20_000_000 }] })
+    })
+
+    test('a limit over seconds of its own refills over these', async () => {
+      const { limiter, pass } = await start()
+      const asks = [ofSegment({ unit: 'requests', per: 7, limit: 2 })]
+      await taken(limiter, asks)
+      await taken(limiter, asks)
+      expect((await refused(limiter, asks)).retryAfterMs).toBe(3_500)
+      await pass(3_500)
+      await taken(limiter, asks)
     })
 
     test('of requests that come at once no more are admitted than the limits allow', async () => {

@@ -1,20 +1,15 @@
-import type { StoredLimit } from '@latchkey/shared'
 import { expect, test } from 'vitest'
 import { rateLimitHeaders, refusalHeaders, retryAfterSeconds } from '../../gateway/src/limits/headers.ts'
+import type { Limit } from '../../gateway/src/limits/limit.ts'
 import type { LimitRefusal, LimitScope, LimitState } from '../../gateway/src/limits/rate-limiter.ts'
 import { refusalMessage } from '../../gateway/src/limits/refusal-message.ts'
 import { groupScope, keyScope, rpm, slots, tpm } from '../contracts/rate-limiter.ts'
 
-function state(
-  limit: StoredLimit,
-  remaining: number,
-  fullAfterMs: number | null,
-  scope = keyScope,
-): LimitState {
+function state(limit: Limit, remaining: number, fullAfterMs: number | null, scope = keyScope): LimitState {
   return { scope, limit, remaining, fullAfterMs }
 }
 
-function refusal(limit: StoredLimit, retryAfterMs: number, scope: LimitScope = keyScope): LimitRefusal {
+function refusal(limit: Limit, retryAfterMs: number, scope: LimitScope = keyScope): LimitRefusal {
   return { kind: 'refused', scope, limit, retryAfterMs, state: [state(limit, 0, 60_000, scope)] }
 }
 
@@ -30,13 +25,15 @@ test('the headers name every policy and tell what is left', () => {
 test.each([
   [{ unit: 'requests', per: 'hour', limit: 5 }, 'key', '"key-rph";q=5;w=3600'],
   [{ unit: 'requests', per: 'day', limit: 5 }, 'group', '"group-rpd";q=5;w=86400'],
-  [{ unit: 'tokens', per: 'day', limit: 5 }, 'provider_key', '"provider-key-tpd";q=5;qu="tokens";w=86400'],
+  [{ unit: 'tokens', per: 'day', limit: 5 }, 'key', '"key-tpd";q=5;qu="tokens";w=86400'],
+  [{ unit: 'requests', per: 90, limit: 5 }, 'policy', '"policy";q=5;w=90'],
+  [{ unit: 'nano-usd', per: 3600, limit: 50_000_000 }, 'policy', '"policy";q=5;qu="cents";w=3600'],
   [
     { unit: 'concurrency', limit: 5 },
     'organization',
     '"organization-concurrency";q=5;qu="concurrent-requests"',
   ],
-] satisfies readonly (readonly [StoredLimit, LimitScope['kind'], string])[])(
+] satisfies readonly (readonly [Limit, LimitScope['kind'], string])[])(
   '%j of a %s is the policy %s',
   (limit, kind, policy) => {
     expect(rateLimitHeaders([state(limit, 1, null, { organizationId: 'school', kind, id: 'x' })])[1]).toBe(
@@ -67,6 +64,27 @@ test('a limit that two kinds of scope have in common has a name in each', () => 
     'ratelimit',
     '"key-rpm";r=1;t=1, "group-rpm";r=2;t=1',
   ])
+})
+
+test('limits of provider keys are told to nobody who holds a proxy key', () => {
+  const scope: LimitScope = { organizationId: 'school', kind: 'provider_key', id: 'x' }
+  const hidden = state(rpm(77), 3, 4_000, scope)
+  expect(rateLimitHeaders([hidden])).toEqual([])
+  expect(rateLimitHeaders([state(rpm(60), 1, 1), hidden]).join()).not.toContain('77')
+  const refused = refusal(rpm(77), 2_500, scope)
+  expect(refusalMessage(refused)).toBe(
+    'The provider key behind this API key is at its rate limit. Try again in 3 s.',
+  )
+  expect(refusalHeaders(refused)).toEqual(['retry-after', '3'])
+})
+
+test('what is left of a limit in cents is told in whole ones', () => {
+  const policy: LimitScope = { organizationId: 'school', kind: 'policy', id: 'x' }
+  const cents: Limit = { unit: 'nano-usd', per: 60, limit: 50_000_000 }
+  expect(rateLimitHeaders([state(cents, 29_999_999, 500, policy)])[3]).toBe('"policy";r=2;t=1')
+  expect(refusalMessage(refusal(cents, 1000, policy))).toBe(
+    'By the rate limit that it names, this request’s segment may cost $0.05 in 60 s. Try again in 1 s.',
+  )
 })
 
 test('a request without limits gets no header', () => {

@@ -1,6 +1,7 @@
 import { createLog, leastUuidv7, systemClock } from '@latchkey/shared'
 import type pg from 'pg'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { insertBodies } from '../../gateway/src/capture/insert-bodies.ts'
 import { insertRecords } from '../../gateway/src/records/batch-insert.ts'
 import { keepPartitions } from '../../gateway/src/records/partitions.ts'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -62,6 +63,39 @@ describe('partitions', () => {
     expect((await client.query('SELECT * FROM request ORDER BY id')).rows).toEqual(before.rows)
     await insertRecords(database.pool, strays)
     expect(await idsWritten(database.pool)).toEqual(strays.map(({ id }) => id).toSorted())
+  })
+
+  test('of bodies are made and dropped with those of their records, and the keys of their days with them', async () => {
+    const bodyOf = (day: number) => ({
+      ...{ requestId: recordOf(day).id, organizationId: recordOf(day).organizationId },
+      ...{ direction: 'request' as const, envelope: Buffer.from([day % 256]) },
+    })
+    const keyOf = (day: number) =>
+      client.query('INSERT INTO body_key VALUES ($1, $2, $3, now())', [newRequestId(), day, Buffer.alloc(1)])
+    const names = async () => {
+      const { rows } = await client.query(
+        "SELECT inhrelid::regclass::text AS name FROM pg_inherits WHERE inhparent = 'request_body'::regclass",
+      )
+      return rows.map(({ name }) => name).toSorted()
+    }
+    for (const day of [today - 4, today - 3, today]) await keyOf(day)
+    const bodies = [bodyOf(today - 4), bodyOf(today - 3), bodyOf(today)]
+    await insertBodies(database.pool, bodies)
+    await keep()
+    const made = [today - 4, today - 3, today, today + 1, today + 2, today + 3]
+    expect(await names()).toEqual(
+      [
+        ...made.map((day) => nameOf(day).replace('request', 'request_body')),
+        'request_body_default',
+      ].toSorted(),
+    )
+    await insertBodies(database.pool, [...bodies, bodyOf(today - 9), bodyOf(today + 1)])
+    expect((await client.query('SELECT FROM request_body')).rowCount).toBe(5)
+    await keep(3)
+    expect((await client.query('SELECT FROM request_body')).rowCount).toBe(3)
+    expect(await names()).toHaveLength(6)
+    const { rows } = await client.query('SELECT day FROM body_key ORDER BY day')
+    expect(rows).toEqual([{ day: today - 3 }, { day: today }])
   })
 
   test('are dropped when their day is out of the retention, dead letters and strays with them', async () => {

@@ -21,6 +21,7 @@ interface GroupOptions extends LimitOptions {
   readonly name?: string
   readonly description?: string
   readonly budget?: BudgetLimitWire[]
+  readonly capture?: boolean
   readonly json?: true
 }
 
@@ -44,6 +45,7 @@ export function addGroupCommands(program: Command, surroundings: Surroundings): 
       .description('make a group of keys: a department, a team, a client, an event')
       .argument('<name>', 'what you call it')
       .option(`--budget ${budgetSyntax}`, budgetHelp, collectBudgets)
+      .option('--capture', 'keep the bodies of its keys’ requests, sealed (default: keep none)')
       .option('--description <text>', 'what it is for'),
     false,
   )
@@ -60,6 +62,7 @@ Examples:
         name,
         ...(options.description === undefined ? {} : { description: options.description }),
         limits: limitsOf(options) ?? [],
+        ...(options.capture === undefined ? {} : { capture: options.capture }),
         budgets: options.budget ?? [],
       }
       const group = await connect(surroundings).call({
@@ -103,6 +106,8 @@ Examples:
       .argument('<group>', whichGroup)
       .option('--name <name>', 'what you call it')
       .option(`--budget ${budgetSyntax}`, budgetHelp, collectBudgets)
+      .option('--capture', 'keep the bodies of its keys’ requests, sealed')
+      .option('--no-capture', 'keep no more bodies; those that are kept stay')
       .option('--description <text>', 'what it is for'),
     true,
   )
@@ -124,6 +129,7 @@ Example:
         ...(options.name === undefined ? {} : { name: options.name }),
         ...(options.description === undefined ? {} : { description: options.description }),
         ...(options.budget === undefined ? {} : { budgets: options.budget }),
+        ...(options.capture === undefined ? {} : { capture: options.capture }),
         // Limits were put together from those that were read.
         ...(limits === undefined ? {} : { limits, revision: before.revision }),
       }
@@ -194,6 +200,7 @@ function groupFields(group: GroupWire, now: number): string {
     ['keys', String(group.keys)],
     ['budgets', describeBudgets(group.budgets) ?? 'none'],
     ['limits', describeLimits(group.limits) ?? 'none'],
+    ['bodies', group.capture ? 'kept, sealed' : 'not kept'],
     ['created', exactTime(group.createdAt, now)],
   ])
 }

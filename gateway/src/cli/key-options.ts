@@ -24,6 +24,7 @@ export interface KeyOptions extends LimitOptions {
   readonly retries?: number
   readonly budget?: BudgetLimitWire[]
   readonly fit?: StoredPolicy['fit']
+  readonly capture?: boolean
   readonly description?: string
   readonly tag?: string[]
 }
@@ -71,10 +72,12 @@ export function addKeyOptions(command: Command, clock: Clock, use: KeyOptionsUse
         `where a budget can't pay for the output asked for${otherwise('refuse')}`,
       ).choices(budgetFits),
     )
+    .option('--capture', `keep the bodies of its requests, sealed${otherwise('keep none')}`)
     .option('--description <text>', 'what it is for')
     .option('--tag <tag>', 'a tag; may be repeated', collectOne)
   if (use === 'change') {
     command
+      .option('--no-capture', 'keep no more bodies; those that are kept stay')
       .option('--no-group', 'take it out of its group')
       .option('--no-models', 'let it use all models')
       .option('--no-endpoints', 'let it call what its models allow')
@@ -86,8 +89,20 @@ export function addKeyOptions(command: Command, clock: Clock, use: KeyOptionsUse
 
 /** What of `KeyOptions` goes to the admin API under the same meaning; false becomes null: none. */
 export function wirePart(options: KeyOptions) {
-  const { providerKey, group, models, endpoints, expires, allowIp, retries, budget, fit, description, tag } =
-    options
+  const {
+    providerKey,
+    group,
+    models,
+    endpoints,
+    expires,
+    allowIp,
+    retries,
+    budget,
+    fit,
+    capture,
+    description,
+    tag,
+  } = options
   return {
     ...(providerKey === undefined ? {} : { providerKeys: providerKey }),
     ...(group === undefined ? {} : { group: orNull(group) }),
@@ -98,6 +113,7 @@ export function wirePart(options: KeyOptions) {
     ...(retries === undefined ? {} : { retries }),
     ...(budget === undefined ? {} : { budgets: budget }),
     ...(fit === undefined ? {} : { fit }),
+    ...(capture === undefined ? {} : { capture }),
     ...(description === undefined ? {} : { description }),
     ...(tag === undefined ? {} : { tags: tag }),
   }

@@ -45,11 +45,13 @@ export function keyFields(key: ProxyKeyWire, now: number): string {
     ['budgets', describeBudgets(key.budgets) ?? 'none of its own'],
     ['limits', describeLimits(key.limits) ?? 'none of its own'],
     ['fit', key.fit],
+    ['bodies', key.capture ? 'kept, sealed' : 'as its group says'],
     ['expires', key.expiresAt === null ? 'never' : exactTime(key.expiresAt, now)],
     ['created', exactTime(key.createdAt, now)],
     ['rotated', exactTime(key.rotatedAt, now)],
     ['old secret until', exactTime(key.previousExpiresAt, now)],
     ['revoked', exactTime(key.revokedAt, now)],
+    ...(key.compromisedAt === null ? [] : [['compromised', exactTime(key.compromisedAt, now)] as const]),
     ['last used', exactTime(key.lastUsedAt, now)],
   ])
 }

@@ -31,6 +31,10 @@ interface SetOptions extends KeyOptions, JsonOption {
   readonly email?: string | false
 }
 
+interface RevokeOptions extends JsonOption {
+  readonly compromised?: true
+}
+
 const whichKey = 'the id of a key, or its name if no other key has it'
 
 /** `latchkey keys …`: the proxy keys that people and applications are given. */
@@ -178,7 +182,6 @@ Examples:
   const changes = [
     ['pause', 'refuse the requests of a key until it is resumed', 'Paused'],
     ['resume', 'let a paused key work again', 'Resumed'],
-    ['revoke', 'end a key for good; a whole token is taken too, and only its id is used', 'Revoked'],
   ] as const
   for (const [change, description, done] of changes) {
     keys
@@ -198,6 +201,25 @@ Examples:
         else terminal.line(`${done} ${key.name} (${key.id}).`)
       })
   }
+
+  keys
+    .command('revoke')
+    .description('end a key for good; a whole token is taken too, and only its id is used')
+    .argument('<key>', whichKey)
+    .option('--compromised', 'somebody else may have it: end its running requests as well, in every process')
+    .option('--json', 'print one JSON document')
+    .action(async (text: string, options: RevokeOptions) => {
+      const client = connect(surroundings)
+      const { id } = await findKey(client, text)
+      const key = await client.call({
+        method: 'POST',
+        path: `/api/keys/${id}/revoke`,
+        body: options.compromised ? { reason: 'compromised' } : {},
+        answer: proxyKeyWire,
+      })
+      if (options.json) terminal.json(key)
+      else terminal.line(`Revoked ${key.name} (${key.id}).`)
+    })
 
   keys
     .command('revoke-all')

@@ -1,6 +1,7 @@
 import {
   type AddProviderKeyWire,
   type BudgetLimitWire,
+  type ChangeProviderKeyWire,
   type ProviderKeyWire,
   type ProviderName,
   providerKeyPageWire,
@@ -13,7 +14,8 @@ import { type Command, Option } from 'commander'
 import { budgetSyntax, collectBudgets, describeBudgets } from './budget-option.ts'
 import { counted } from './counted.ts'
 import { everyPage } from './every-page.ts'
-import { exitCode } from './exit-code.ts'
+import { CommandFailure, exitCode } from './exit-code.ts'
+import { addLimitOptions, describeLimits, type LimitOptions, limitsOf } from './limit-options.ts'
 import { readSecret } from './secret-input.ts'
 import { connect, type Surroundings } from './surroundings.ts'
 import { table } from './table.ts'
@@ -23,6 +25,11 @@ interface AddOptions {
   readonly provider: ProviderName
   readonly baseUrl?: string
   readonly secretFile?: string
+  readonly json?: true
+}
+
+interface SetOptions extends LimitOptions {
+  readonly budget?: BudgetLimitWire[]
   readonly json?: true
 }
 
@@ -86,26 +93,43 @@ Examples:
       else terminal.line(listing(keys, clock.now()))
     })
 
-  group
-    .command('set')
-    .description('set what may be spent on a provider key, whoever’s request it is')
-    .argument('<name>')
-    .requiredOption(
-      `--budget ${budgetSyntax}`,
-      'dollars: 500, 20/day, 100/month; makes the budget of its period, or changes its limit',
-      collectBudgets,
-    )
+  addLimitOptions(
+    group
+      .command('set')
+      .description('set what may be spent on a provider key and sent with it, whoever’s request it is')
+      .argument('<name>')
+      .option(
+        `--budget ${budgetSyntax}`,
+        'dollars: 500, 20/day, 100/month; makes the budget of its period, or changes its limit',
+        collectBudgets,
+      ),
+    true,
+  )
     .option('--json', 'print one JSON document')
-    .addHelpText('after', '\nExample:\n  latchkey provider-keys set openai-main --budget 100/day')
-    .action(async (name: string, options: { readonly budget: BudgetLimitWire[]; readonly json?: true }) => {
-      const key = await connect(surroundings).call({
-        method: 'PATCH',
-        path: pathOf(name),
-        body: { budgets: options.budget },
-        answer: providerKeyWire,
-      })
-      if (options.json) terminal.json(key)
-      else terminal.line(`${key.name}: ${describeBudgets(key.budgets) ?? 'no budget'}`)
+    .addHelpText(
+      'after',
+      `
+--no-rpm, --no-rph, --no-rpd, --no-tpm, --no-tph, --no-tpd and --no-concurrency take a limit away.
+
+Example:
+  latchkey provider-keys set openai-main --budget 100/day --rpm 500`,
+    )
+    .action(async (name: string, options: SetOptions) => {
+      const client = connect(surroundings)
+      const path = pathOf(name)
+      const before = await client.call({ method: 'GET', path, answer: providerKeyWire })
+      const limits = limitsOf(options, before.limits)
+      const body: ChangeProviderKeyWire = {
+        ...(options.budget === undefined ? {} : { budgets: options.budget }),
+        // Limits were put together from those that were read.
+        ...(limits === undefined ? {} : { limits, revision: before.revision }),
+      }
+      if (Object.keys(body).length === 0)
+        throw new CommandFailure(exitCode.usage, 'Say what shall change; --help lists what can.')
+      const key = await client.call({ method: 'PATCH', path, body, answer: providerKeyWire })
+      if (options.json) return terminal.json(key)
+      const told = [describeBudgets(key.budgets) ?? 'no budget', describeLimits(key.limits) ?? 'no limits']
+      terminal.line(`${key.name}: ${told.join('; ')}`)
     })
 
   group
@@ -180,7 +204,18 @@ function pathOf(name: string): string {
 
 function listing(keys: readonly ProviderKeyWire[], now: number): string {
   return table(
-    ['name', 'provider', 'base url', 'secret', 'proxy keys', 'budget', 'created', 'rotated', 'last used'],
+    [
+      'name',
+      'provider',
+      'base url',
+      'secret',
+      'proxy keys',
+      'budget',
+      'limits',
+      'created',
+      'rotated',
+      'last used',
+    ],
     keys.map((key) => [
       key.name,
       key.provider,
@@ -188,6 +223,7 @@ function listing(keys: readonly ProviderKeyWire[], now: number): string {
       key.maskedTail === null ? null : `…${key.maskedTail}`,
       key.boundKeys,
       describeBudgets(key.budgets),
+      describeLimits(key.limits),
       relativeTime(key.createdAt, now),
       relativeTime(key.rotatedAt, now),
       relativeTime(key.lastUsedAt, now),

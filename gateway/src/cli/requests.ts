@@ -1,11 +1,18 @@
 import { setTimeout as delay } from 'node:timers/promises'
-import { type RequestsWire, type RequestWire, requestsWire } from '@latchkey/shared'
+import {
+  type RequestsWire,
+  type RequestWire,
+  requestBodiesWire,
+  requestDetailWire,
+  requestsWire,
+} from '@latchkey/shared'
 import type { Command } from 'commander'
 import type { AdminClient } from './admin-client.ts'
 import { findKey } from './find-key.ts'
 import { untilInterrupted } from './interruption.ts'
 import { whole } from './option-values.ts'
 import { requestHead, requestLine } from './request-line.ts'
+import { bodyText, requestFields } from './request-view.ts'
 import { connect, type Surroundings } from './surroundings.ts'
 
 interface TailOptions {
@@ -15,11 +22,16 @@ interface TailOptions {
   readonly json?: true
 }
 
+interface ShowOptions {
+  readonly bodies?: true
+  readonly json?: true
+}
+
 const pollEveryMs = 500
 
 /** `latchkey requests …`: what went through the gateway. */
 export function addRequestCommands(program: Command, surroundings: Surroundings): void {
-  const { terminal } = surroundings
+  const { terminal, clock } = surroundings
   const group = program.command('requests').description('look at what went through the gateway')
 
   group
@@ -46,6 +58,26 @@ Examples:
       if (!options.json) terminal.line(requestHead)
       for (const record of first.data) show(record)
       if (options.follow) await untilInterrupted((signal) => follow(client, key, first, show, signal))
+    })
+
+  group
+    .command('show')
+    .description('show one request')
+    .argument('<id>', 'its id, as in the header latchkey-request-id of its answer')
+    .option('--bodies', 'with the bodies that were kept of it')
+    .option('--json', 'print one JSON document')
+    .action(async (id: string, options: ShowOptions) => {
+      const client = connect(surroundings)
+      const path = `/api/requests/${encodeURIComponent(id)}`
+      const record = await client.call({ method: 'GET', path, answer: requestDetailWire })
+      const kept = options.bodies
+        ? await client.call({ method: 'GET', path: `${path}/bodies`, answer: requestBodiesWire })
+        : null
+      if (options.json) return terminal.json(kept === null ? record : { ...record, bodies: kept })
+      terminal.line(requestFields(record, clock.now()))
+      if (kept === null) return
+      terminal.line(`\n${bodyText('request', kept.request)}`)
+      terminal.line(`\n${bodyText('response', kept.response)}`)
     })
 }
 

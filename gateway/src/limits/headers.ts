@@ -1,15 +1,18 @@
-import type { ScopeKind, StoredLimit } from '@latchkey/shared'
-import { periodMs } from './period.ts'
-import type { LimitRefusal, LimitScope, LimitState } from './rate-limiter.ts'
+import { type Limit, refillMs } from './limit.ts'
+import type { LimitRefusal, LimitScope, LimitScopeKind, LimitState } from './rate-limiter.ts'
 
 /** Limits whose remainder is told. The policies of all are. */
 const mostTold = 3
+/** Nano-dollars in a cent. */
+export const nanoUsdPerCent = 10_000_000
 
 /**
  * The headers that tell a client of its limits, as names and values in turn: `ratelimit-policy` with all of them and
- * `ratelimit` with the tightest (draft-ietf-httpapi-ratelimit-headers-10). Empty where there is no limit.
+ * `ratelimit` with the tightest (draft-ietf-httpapi-ratelimit-headers-10). Limits of provider keys are not among them:
+ * whoever holds a proxy key is not told what is behind it. Empty where there is no limit to tell.
  */
-export function rateLimitHeaders(state: readonly LimitState[]): readonly string[] {
+export function rateLimitHeaders(all: readonly LimitState[]): readonly string[] {
+  const state = all.some(isHidden) ? all.filter((each) => !isHidden(each)) : all
   if (state.length === 0) return []
   let policies = ''
   for (const { scope, limit } of state) {
@@ -18,7 +21,7 @@ export function rateLimitHeaders(state: readonly LimitState[]): readonly string[
   }
   let limits = ''
   for (const { scope, limit, remaining, fullAfterMs } of tightest(state)) {
-    const item = `"${textOf(scope, limit).name}";r=${remaining}`
+    const item = `"${textOf(scope, limit).name}";r=${limit.unit === 'nano-usd' ? Math.floor(remaining / nanoUsdPerCent) : remaining}`
     limits += limits === '' ? item : `, ${item}`
     if (fullAfterMs !== null) limits += `;t=${Math.ceil(fullAfterMs / 1000)}`
   }
@@ -33,6 +36,10 @@ export function refusalHeaders(refusal: LimitRefusal): readonly string[] {
 /** Whole seconds until the request may be sent again, rounded up (RFC 9110, section 10.2.3). */
 export function retryAfterSeconds({ retryAfterMs }: LimitRefusal): number {
   return Math.ceil(retryAfterMs / 1000)
+}
+
+function isHidden({ scope }: LimitState): boolean {
+  return scope.kind === 'provider_key'
 }
 
 /** Those with the least share left, the tightest first; all of them where they are few. */
@@ -54,38 +61,39 @@ function share(state: LimitState | undefined): number {
 
 /** What the headers say of a limit as long as it is not changed. */
 interface LimitText {
-  readonly kind: ScopeKind
-  /** `key-rpm`, `group-tpd`, `key-concurrency`. */
+  readonly kind: LimitScopeKind
+  /** `key-rpm`, `group-tpd`, `key-concurrency`; `policy` for what the request named. */
   readonly name: string
   /** Its item in `ratelimit-policy`. */
   readonly policy: string
 }
 
-const texts = new WeakMap<StoredLimit, LimitText>()
+const texts = new WeakMap<Limit, LimitText>()
 
-function textOf({ kind }: LimitScope, limit: StoredLimit): LimitText {
+function textOf({ kind }: LimitScope, limit: Limit): LimitText {
   const known = texts.get(limit)
   if (known?.kind === kind) return known
   const name = nameOf(kind, limit)
-  const text = { kind, name, policy: `"${name}";q=${limit.limit}${unitOf(limit)}` }
+  const quota = limit.unit === 'nano-usd' ? limit.limit / nanoUsdPerCent : limit.limit
+  const text = { kind, name, policy: `"${name}";q=${quota}${unitOf(limit)}` }
   texts.set(limit, text)
   return text
 }
 
-function nameOf(kind: ScopeKind, limit: StoredLimit): string {
-  const scope = kind === 'provider_key' ? 'provider-key' : kind
-  return limit.unit === 'concurrency'
-    ? `${scope}-concurrency`
-    : `${scope}-${limit.unit.charAt(0)}p${limit.per.charAt(0)}`
+function nameOf(kind: LimitScopeKind, limit: Limit): string {
+  if (limit.unit === 'concurrency') return `${kind}-concurrency`
+  return typeof limit.per === 'number' ? kind : `${kind}-${limit.unit.charAt(0)}p${limit.per.charAt(0)}`
 }
 
 /** The parameters for unit and window. Requests are the default unit; slots have no window. */
-function unitOf(limit: StoredLimit): string {
+function unitOf(limit: Limit): string {
   switch (limit.unit) {
     case 'requests':
-      return `;w=${periodMs[limit.per] / 1000}`
+      return `;w=${refillMs(limit) / 1000}`
     case 'tokens':
-      return `;qu="tokens";w=${periodMs[limit.per] / 1000}`
+      return `;qu="tokens";w=${refillMs(limit) / 1000}`
+    case 'nano-usd':
+      return `;qu="cents";w=${refillMs(limit) / 1000}`
     case 'concurrency':
       return ';qu="concurrent-requests"'
     default:

@@ -1,11 +1,12 @@
 import type { Clock } from '@latchkey/shared'
-import { checkTokens, costOf, slotRetryAfterMs } from './cost.ts'
+import { checkCost, costOf, type LimitCost, slotRetryAfterMs, usedOf } from './cost.ts'
 import type {
   LimitAsk,
   LimitDecision,
   LimitGrant,
   LimitRefusal,
   LimitScope,
+  LimitScopeKind,
   LimitState,
   RateLimiter,
 } from './rate-limiter.ts'
@@ -37,19 +38,20 @@ export class InProcessRateLimiter implements RateLimiter {
     return this.#scopes.size
   }
 
-  take(asks: readonly LimitAsk[], tokens: number): LimitDecision {
-    checkTokens(tokens)
+  take(asks: readonly LimitAsk[], tokens: number, nanoUsd = 0): LimitDecision {
+    const cost = { tokens, nanoUsd }
+    checkCost(cost)
     if (asks.every(({ limits }) => limits.length === 0)) return unlimited
     const now = Math.floor(this.#clock.monotonic())
     this.#forgetIdle(sweptPerAsk * asks.length, now)
     const counted = this.#count(asks, now)
-    const refusal = refuse(counted, tokens, now)
+    const refusal = refuse(counted, cost, now)
     if (refusal !== null) return refusal
     for (const { limits, counted: each } of counted) {
       limits.inFlight += 1
-      for (const { stored, bucket } of each) bucket?.take(costOf(stored.unit, tokens), now)
+      for (const { stored, bucket } of each) bucket?.take(costOf(stored.unit, cost), now)
     }
-    return { kind: 'taken', grant: new Grant(this.#clock, counted, tokens), state: stateOf(counted) }
+    return { kind: 'taken', grant: new Grant(this.#clock, counted, cost), state: stateOf(counted) }
   }
 
   #count(asks: readonly LimitAsk[], now: number): readonly Counted[] {
@@ -82,26 +84,28 @@ export class InProcessRateLimiter implements RateLimiter {
 
 class Grant implements LimitGrant {
   readonly #clock: Clock
-  readonly #counted: readonly Counted[]
-  readonly #tokens: number
+  readonly #taken: LimitCost
+  #counted: readonly Counted[]
   #ended = false
 
-  constructor(clock: Clock, counted: readonly Counted[], tokens: number) {
+  constructor(clock: Clock, counted: readonly Counted[], taken: LimitCost) {
     this.#clock = clock
     this.#counted = counted
-    this.#tokens = tokens
+    this.#taken = taken
   }
 
-  settle(tokens: number): void {
+  settle(tokens: number | null, nanoUsd: number | null = null): void {
     this.#end()
-    checkTokens(tokens)
-    if (tokens === this.#tokens) return
+    const taken = this.#taken
+    const used = { tokens: tokens ?? taken.tokens, nanoUsd: nanoUsd ?? taken.nanoUsd }
+    checkCost(used)
+    if (used.tokens === taken.tokens && used.nanoUsd === taken.nanoUsd) return
     const now = Math.floor(this.#clock.monotonic())
     for (const { counted } of this.#counted) {
       for (const { stored, bucket } of counted) {
-        if (stored.unit !== 'tokens' || bucket === null) continue
-        if (tokens > this.#tokens) bucket.take(tokens - this.#tokens, now)
-        else bucket.giveBack(this.#tokens - tokens, stored.limit, now)
+        const more = usedOf(stored.unit, used) - usedOf(stored.unit, taken)
+        if (more > 0) bucket?.take(more, now)
+        else if (more < 0) bucket?.giveBack(-more, stored.limit, now)
       }
     }
   }
@@ -111,8 +115,15 @@ class Grant implements LimitGrant {
     const now = Math.floor(this.#clock.monotonic())
     for (const { counted } of this.#counted) {
       for (const { stored, bucket } of counted)
-        bucket?.giveBack(costOf(stored.unit, this.#tokens), stored.limit, now)
+        bucket?.giveBack(costOf(stored.unit, this.#taken), stored.limit, now)
     }
+  }
+
+  split(kind: LimitScopeKind): LimitGrant {
+    const part = this.#counted.filter(({ scope }) => scope.kind === kind)
+    if (part.length === 0) return unlimited.grant
+    this.#counted = this.#counted.filter(({ scope }) => scope.kind !== kind)
+    return new Grant(this.#clock, part, this.#taken)
   }
 
   #end(): void {
@@ -123,13 +134,13 @@ class Grant implements LimitGrant {
 }
 
 /** The refusal by the limit that lasts longest, or null where all of them admit the request. */
-function refuse(counted: readonly Counted[], tokens: number, now: number): LimitRefusal | null {
+function refuse(counted: readonly Counted[], cost: LimitCost, now: number): LimitRefusal | null {
   let refusal: Omit<LimitRefusal, 'state'> | null = null
   let longest = 0
   for (const { scope, limits, counted: each } of counted) {
     for (const { stored, bucket } of each) {
       const slotWait = limits.inFlight < stored.limit ? 0 : slotRetryAfterMs
-      const wait = bucket === null ? slotWait : bucket.wait(costOf(stored.unit, tokens), now)
+      const wait = bucket === null ? slotWait : bucket.wait(costOf(stored.unit, cost), now)
       if (wait <= longest) continue
       longest = wait
       refusal = { kind: 'refused', scope, limit: stored, retryAfterMs: wait }

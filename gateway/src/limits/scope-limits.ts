@@ -1,16 +1,15 @@
-import type { LimitPeriod, StoredLimit } from '@latchkey/shared'
 import { Bucket } from './bucket.ts'
-import { periodMs } from './period.ts'
+import { type Limit, type RefillingLimit, refillMs } from './limit.ts'
 
 /** One limit of a scope with what counts it; null: the requests in flight do. */
 export interface CountedLimit {
-  readonly stored: StoredLimit
+  readonly stored: Limit
   readonly bucket: Bucket | null
 }
 
 interface KnownBucket {
-  readonly unit: 'requests' | 'tokens'
-  readonly per: LimitPeriod
+  readonly unit: RefillingLimit['unit']
+  readonly per: RefillingLimit['per']
   readonly bucket: Bucket
 }
 
@@ -22,11 +21,11 @@ export class ScopeLimits {
   /** Requests that have taken and not ended, under whatever limits. */
   inFlight = 0
   readonly #known: KnownBucket[] = []
-  #limits: readonly StoredLimit[] = []
+  #limits: readonly Limit[] = []
   #counted: readonly CountedLimit[] = []
 
   /** What counts `limits`. Buckets whose limit has changed go on with the share that is used. */
-  count(limits: readonly StoredLimit[], now: number): readonly CountedLimit[] {
+  count(limits: readonly Limit[], now: number): readonly CountedLimit[] {
     if (limits === this.#limits) return this.#counted
     // Each key of a group brings an array of its own, mostly with the same limits.
     if (!areSame(limits, this.#limits)) this.#counted = this.#match(limits, now)
@@ -39,7 +38,7 @@ export class ScopeLimits {
     return this.inFlight === 0 && this.#known.every(({ bucket }) => bucket.isFull(now))
   }
 
-  #match(limits: readonly StoredLimit[], now: number): readonly CountedLimit[] {
+  #match(limits: readonly Limit[], now: number): readonly CountedLimit[] {
     return limits.map((stored) => {
       if (stored.unit === 'concurrency') return { stored, bucket: null }
       const known = this.#known.find(({ unit, per }) => unit === stored.unit && per === stored.per)
@@ -47,14 +46,14 @@ export class ScopeLimits {
         known.bucket.change(stored.limit, now)
         return { stored, bucket: known.bucket }
       }
-      const bucket = new Bucket(stored.limit, periodMs[stored.per], now)
+      const bucket = new Bucket(stored.limit, refillMs(stored), now)
       this.#known.push({ unit: stored.unit, per: stored.per, bucket })
       return { stored, bucket }
     })
   }
 }
 
-function areSame(left: readonly StoredLimit[], right: readonly StoredLimit[]): boolean {
+function areSame(left: readonly Limit[], right: readonly Limit[]): boolean {
   if (left.length !== right.length) return false
   for (const [index, limit] of left.entries()) {
     const other = right[index]
@@ -63,7 +62,7 @@ function areSame(left: readonly StoredLimit[], right: readonly StoredLimit[]): b
   return true
 }
 
-function countSame(left: StoredLimit, right: StoredLimit): boolean {
+function countSame(left: Limit, right: Limit): boolean {
   if (left.unit === 'concurrency' || right.unit === 'concurrency') return left.unit === right.unit
   return left.unit === right.unit && left.per === right.per
 }

@@ -1,9 +1,10 @@
-import { checkTokens } from './cost.ts'
-import type { LimitTaken } from './rate-limiter.ts'
+import type { LimitGrant, LimitTaken } from './rate-limiter.ts'
+
+const nothing: LimitGrant = Object.freeze({ settle: () => {}, giveBack: () => {}, split: () => nothing })
 
 /** The decision on a request that no limit counts. */
 export const unlimited: LimitTaken = Object.freeze({
   kind: 'taken',
-  grant: Object.freeze({ settle: checkTokens, giveBack: () => {} }),
+  grant: nothing,
   state: Object.freeze([]),
 })

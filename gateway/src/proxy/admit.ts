@@ -1,22 +1,56 @@
+import type { NanoUsd } from '@latchkey/shared'
 import type { Principal } from '@latchkey/vault'
-import { rateLimitHeaders, refusalHeaders } from '../limits/headers.ts'
-import type { LimitAsk, LimitDecision, LimitGrant, LimitState, RateLimiter } from '../limits/rate-limiter.ts'
-import { refusalMessage } from '../limits/refusal-message.ts'
+import { rateLimitHeaders } from '../limits/headers.ts'
+import type {
+  LimitAsk,
+  LimitDecision,
+  LimitRefusal,
+  LimitTaken,
+  RateLimiter,
+} from '../limits/rate-limiter.ts'
+import type { Segments } from '../limits/segments.ts'
+import { unlimited } from '../limits/unlimited.ts'
 import type { Recorder } from '../records/recorder.ts'
 import type { RequestRecord } from '../records/request-record.ts'
+import { AttemptLimits } from './attempt-limits.ts'
+import type { Candidate } from './authorize.ts'
+import { asksTogether, policyAsk } from './limit-asks.ts'
+import type { LimitPolicy } from './limit-policy.ts'
+import { refuseByLimit } from './limit-refusal.ts'
 import { type Refusal, refuse } from './refusal.ts'
+import { mostTaken, type Spending } from './spending.ts'
+
+/** What nobody can price before it has gone out. */
+const moneyOfUpload =
+  'counts cents, and what an upload costs is known at its end only. Count requests or tokens, or give the key a budget'
 
 export interface AdmitPorts {
   readonly recorder: Recorder
   readonly limiter: RateLimiter
+  readonly segments: Segments
+}
+
+/** What asks to be sent: whose request, by whom it can be carried, what it can cost. */
+export interface Admittee {
+  readonly principal: Principal
+  readonly candidates: readonly [Candidate, ...Candidate[]]
+  readonly spending: Spending
+  /** Whether its body streams through, so that what it asks for is known at its end. */
+  readonly uploads: boolean
+  /** The limit that the request names for itself. */
+  readonly policy: LimitPolicy | null
 }
 
 /**
  * The right to be sent, which ends in exactly one record. Until then it holds a place in the record queue and what
- * it has taken of the key's rate limits.
+ * it has taken of rate limits.
  */
 export interface Admission {
   readonly kind: 'admitted'
+  /** Those that may carry it, in the order in which they are tried: without the first ones that are at their limits. */
+  readonly candidates: readonly [Candidate, ...Candidate[]]
+  /** The limits of its provider keys. */
+  readonly attempts: AttemptLimits
   /** The headers that tell the client of its limits. */
   readonly headers: readonly string[]
   /** The request was sent and used `tokens`; null: nobody knows, so what was taken stands. What comes after the first end is ignored. */
@@ -28,94 +62,156 @@ export interface Admission {
 }
 
 /**
- * Admits a request that may use `tokens` tokens, or refuses it having taken nothing. At once, unless somebody else
- * has to be asked about its limits.
+ * Admits a request, or refuses it having taken nothing: a place in the record queue, and then its key's limits, its
+ * group's, its own and those of the first provider key, all or none. Where it is the provider key that refuses, the
+ * next one is asked for. At once, unless somebody else has to be asked about limits.
  */
 export function admit(
   ports: AdmitPorts,
-  principal: Principal,
-  tokens: number,
+  admittee: Admittee,
 ): Admission | Refusal | Promise<Admission | Refusal> {
-  const { recorder, limiter } = ports
+  const { recorder } = ports
   if (!recorder.reserve())
     return refuse('overloaded', { message: 'Requests can’t be recorded fast enough. Try again shortly.' })
-  const asks = asksOf(principal)
-  if (asks.length === 0) return new Admitted(recorder, null, tokens, [])
   try {
-    const decision = limiter.take(asks, tokens)
-    if (!(decision instanceof Promise)) return decide(recorder, decision, tokens)
-    return decision.then(
-      (late) => decide(recorder, late, tokens),
-      (error: unknown) => {
-        recorder.release()
-        throw error
-      },
-    )
+    const asking = new Asking(ports, admittee)
+    const decision = asking.take()
+    if (!(decision instanceof Promise)) {
+      const admitted = asking.decide(decision)
+      if (admitted !== null) return admitted
+    }
+    return asking.goOn(decision).catch((error: unknown) => {
+      recorder.release()
+      throw error
+    })
   } catch (error) {
     recorder.release()
     throw error
   }
 }
 
-function decide(recorder: Recorder, decision: LimitDecision, tokens: number): Admission | Refusal {
-  if (decision.kind === 'taken') return new Admitted(recorder, decision.grant, tokens, decision.state)
-  recorder.release()
-  return refuse('rate_limit_exceeded', {
-    message: refusalMessage(decision),
-    headers: refusalHeaders(decision),
-  })
+/** One request on its way through the provider keys that may carry it. */
+class Asking {
+  readonly #ports: AdmitPorts
+  readonly #admittee: Admittee
+  readonly #own: LimitAsk | null
+  #candidates: readonly [Candidate, ...Candidate[]]
+  /** The refusal by a provider key that ends soonest. */
+  #soonest: LimitRefusal | null = null
+
+  constructor(ports: AdmitPorts, admittee: Admittee) {
+    const { principal, candidates, policy } = admittee
+    this.#ports = ports
+    this.#admittee = admittee
+    this.#candidates = candidates
+    this.#own = policy === null ? null : policyAsk(principal, policy, ports.segments)
+  }
+
+  take(): LimitDecision | Refusal | Promise<LimitDecision> {
+    const { principal, spending } = this.#admittee
+    const [candidate] = this.#candidates
+    const asks = asksTogether(principal, candidate.providerKey)
+    const tokens = spending.tokens(candidate)
+    if (this.#own === null) return asks.length === 0 ? unlimited : this.#ports.limiter.take(asks, tokens)
+    const cost = this.#money(candidate)
+    return typeof cost === 'number' ? this.#ports.limiter.take([...asks, this.#own], tokens, cost) : cost
+  }
+
+  /** Null: the provider key refused, and another one is to be asked for. */
+  decide(decision: LimitDecision | Refusal): Admission | Refusal | null {
+    if (decision.kind === 'taken')
+      return new Admitted(this.#ports, this.#admittee, this.#candidates, decision)
+    if ('code' in decision) return this.#refuse(decision)
+    if (decision.scope.kind !== 'provider_key') return this.#refuse(refuseByLimit(decision))
+    if (this.#soonest === null || decision.retryAfterMs < this.#soonest.retryAfterMs) this.#soonest = decision
+    const [, next, ...rest] = this.#candidates
+    if (next === undefined) return this.#refuse(refuseByLimit(this.#soonest))
+    this.#candidates = [next, ...rest]
+    return null
+  }
+
+  /** From a decision that is not there yet, or that has passed a provider key over. */
+  async goOn(first: LimitDecision | Refusal | Promise<LimitDecision>): Promise<Admission | Refusal> {
+    let admitted = first instanceof Promise ? this.decide(await first) : null
+    while (admitted === null) admitted = this.decide(await this.take())
+    return admitted
+  }
+
+  /** The most that the request can cost, where a limit of its own counts that. */
+  #money(candidate: Candidate): number | Refusal {
+    const { policy, spending, uploads } = this.#admittee
+    if (policy?.limit.unit !== 'nano-usd') return 0
+    if (!uploads) return spending.most(candidate)
+    return refuse('unsupported_parameter', {
+      param: policy.header,
+      message: `The header ${policy.header} ${moneyOfUpload}.`,
+    })
+  }
+
+  #refuse(refusal: Refusal): Refusal {
+    this.#ports.recorder.release()
+    return refusal
+  }
 }
 
 class Admitted implements Admission {
   readonly kind = 'admitted'
+  readonly candidates: Admission['candidates']
+  readonly attempts: AttemptLimits
   readonly headers: readonly string[]
   readonly #recorder: Recorder
-  readonly #limits: LimitGrant | null
-  readonly #tokens: number
+  readonly #limits: LimitTaken['grant']
   #ended = false
 
-  constructor(recorder: Recorder, limits: LimitGrant | null, tokens: number, state: readonly LimitState[]) {
-    this.#recorder = recorder
-    this.#limits = limits
-    this.#tokens = tokens
+  constructor(
+    { recorder, limiter }: AdmitPorts,
+    { principal, spending }: Admittee,
+    candidates: Admission['candidates'],
+    { grant, state }: LimitTaken,
+  ) {
+    const limited = candidates[0].providerKey.limits.length > 0
+    this.candidates = candidates
+    this.attempts = new AttemptLimits(
+      limiter,
+      principal,
+      spending,
+      limited ? grant.split('provider_key') : null,
+    )
     this.headers = rateLimitHeaders(state)
+    this.#recorder = recorder
+    this.#limits = grant
   }
 
   record(record: RequestRecord, tokens: number | null): void {
     if (this.#ended) return
-    this.#ended = true
+    this.#end()
     this.#recorder.record(record)
-    this.#limits?.settle(tokens ?? this.#tokens)
+    this.#limits.settle(tokens, asNumber(record.cost))
   }
 
   recordUnsent(record: RequestRecord): void {
     if (this.#ended) return
-    this.#ended = true
+    this.#end()
     this.#recorder.record(record)
-    this.#limits?.giveBack()
+    this.#limits.giveBack()
   }
 
   refuse(record: RequestRecord): void {
     if (this.#ended) return
-    this.#ended = true
-    this.#limits?.giveBack()
+    this.#end()
+    this.#limits.giveBack()
     this.#recorder.release()
     this.#recorder.recordRefusal(record)
   }
+
+  #end(): void {
+    this.#ended = true
+    this.attempts.close()
+  }
 }
 
-// A principal is frozen and lives as long as its snapshot: what it asks for is put together once.
-const asks = new WeakMap<Principal, readonly LimitAsk[]>()
-
-function asksOf(principal: Principal): readonly LimitAsk[] {
-  let known = asks.get(principal)
-  if (known === undefined) {
-    const { organizationId, keyId, policy, group } = principal
-    const all: LimitAsk[] = [{ scope: { organizationId, kind: 'key', id: keyId }, limits: policy.limits }]
-    if (group !== null)
-      all.push({ scope: { organizationId, kind: 'group', id: group.id }, limits: group.limits })
-    known = all.filter(({ limits }) => limits.length > 0)
-    asks.set(principal, known)
-  }
-  return known
+/** Null: nobody knows what it did cost. */
+function asNumber(cost: NanoUsd | null): number | null {
+  if (cost === null) return null
+  return cost < mostTaken ? Number(cost) : Number(mostTaken)
 }

@@ -25,6 +25,8 @@ export interface Answer {
   readonly whole: boolean
   readonly truncated: boolean
   readonly disconnected: boolean
+  /** The client was cut off in the middle of it, because its key is compromised. */
+  readonly revoked: boolean
   readonly bytes: number
   readonly firstByteAt: number | null
 }

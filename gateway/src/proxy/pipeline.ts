@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Cidr } from '@latchkey/shared'
 import type { Principal, Verifier } from '@latchkey/vault'
+import type { BodyRecorder } from '../capture/captured-body.ts'
 import { openai } from '../providers/openai/openai.ts'
 import { findProvider } from '../providers/registry.ts'
 import { isLoop } from '../upstream/via.ts'
@@ -23,19 +24,24 @@ import {
 } from './exchange.ts'
 import { namesTwoHosts } from './header-names.ts'
 import type { InFlight } from './in-flight.ts'
+import { readLimitPolicy } from './limit-policy.ts'
 import { linger } from './linger.ts'
 import { OwnTime } from './own-time.ts'
 import { readAsk } from './read.ts'
 import { refuse } from './refusal.ts'
+import { captureFor, type RequestCapture } from './request-capture.ts'
 import { type SendPorts, send } from './send.ts'
 import { conclude, unsentRecord } from './settle.ts'
 import { Spending, type SpendingPorts } from './spending.ts'
 import { parseTarget, type Target } from './target.ts'
+import { Upload } from './upload.ts'
 
 export interface ProxyPorts extends SendPorts, ExchangePorts, AdmitPorts, SpendingPorts {
   readonly verifier: Verifier
   readonly buffered: BufferedBytes
   readonly inFlight: InFlight
+  /** Where bodies go that are to be kept. */
+  readonly bodies: BodyRecorder
   readonly trustedProxies: readonly Cidr[]
   readonly corsOrigins: readonly string[]
 }
@@ -114,13 +120,18 @@ async function stagesOfKey(
   principal: Principal,
 ): Promise<void> {
   const { arrival, incoming, outgoing, ownHeaders, ownTime, trace } = exchange
+  ports.inFlight.own(outgoing, principal.keyId)
   const share = ports.buffered.open(principal.keyId)
   let admission: Admission | null = null
+  let capture: RequestCapture | null = null
   try {
     const grant = authorize(principal, arrival.method, target, arrival.clientIp, arrival.startedAt)
     if (grant.kind === 'refused') return refuseKnown(ports, exchange, principal, null, grant)
 
-    const ask = await readAsk(grant, incoming, outgoing, share, ports.read, ownTime)
+    const policy = readLimitPolicy(arrival.annotations)
+    if (policy?.kind === 'refused') return refuseKnown(ports, exchange, principal, null, policy)
+
+    const ask = await readAsk(grant, policy, incoming, outgoing, share, ports.read, ownTime)
     if (ask === null || ask.kind === 'refused') return refuseKnown(ports, exchange, principal, null, ask)
 
     const { requestId, method, startedAt } = arrival
@@ -129,17 +140,23 @@ async function stagesOfKey(
       { method, endpoint: target.endpoint, fields: ask.fields, bytes: ask.fieldBytes, at: startedAt },
       { keyId: principal.keyId, clamps: principal.policy.fit === 'clamp' },
     )
-    const admitting = admit(ports, principal, spending.tokens(grant.candidates[0]))
+    const uploads = ask.body instanceof Upload
+    const admitting = admit(ports, { principal, candidates: grant.candidates, spending, uploads, policy })
     const admitted = admitting instanceof Promise ? await admitting : admitting
     if (admitted.kind === 'refused') return refuseKnown(ports, exchange, principal, ask, admitted)
     admission = admitted
 
+    capture = captureFor(principal, arrival.annotations, requestId, ports.bodies)
     const { rawHeaders } = incoming
     const headers = admission.headers.length === 0 ? ownHeaders : [...ownHeaders, ...admission.headers]
     const sent = await send(ports, {
       ...{ requestId, grant, ask, method, rawHeaders, outgoing, spending, ownTime, trace },
+      candidates: admission.candidates,
+      limits: admission.attempts,
+      tap: capture?.response ?? null,
       ownHeaders: headers,
     })
+    capture?.finish(incoming, ask, sent.kind === 'answered')
     // Before the answer: whatever becomes of that, what was spent is in the books.
     const record = conclude(admission, arrival, principal, ask, sent, spending, ports.clock.monotonic())
     if (sent.kind === 'failed')
@@ -155,5 +172,6 @@ async function stagesOfKey(
     tell(ports, exchange, record, null)
   } finally {
     share.close()
+    capture?.drop()
   }
 }

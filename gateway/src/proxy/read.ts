@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { StoredLimit } from '@latchkey/shared'
+import type { Limit } from '../limits/limit.ts'
 import type { Grant } from './authorize.ts'
 import type { BodyShare } from './buffered-bytes.ts'
 import { withIncludeUsage } from './include-usage.ts'
 import { parseJsonBody, repeatsAName } from './json-body.ts'
+import type { LimitPolicy } from './limit-policy.ts'
 import { modelsRefusal } from './models.ts'
 import { boundaryOf, MultipartScanner } from './multipart-scanner.ts'
 import type { OwnTime } from './own-time.ts'
@@ -34,6 +35,7 @@ export interface Ask {
  */
 export async function readAsk(
   grant: Grant,
+  policy: LimitPolicy | null,
   incoming: IncomingMessage,
   outgoing: ServerResponse,
   share: BodyShare,
@@ -53,7 +55,7 @@ export async function readAsk(
   const type = headers['content-type'] ?? ''
   const essence = (type.split(';', 1)[0] ?? '').trim().toLowerCase()
   const plain = (headers['content-encoding'] ?? 'identity').toLowerCase() === 'identity'
-  const limited = mustBeRead(grant)
+  const limited = mustBeRead(grant, policy)
   if (limited && !isUtf8Type(type)) {
     return refuse('unsupported_media_type', {
       param: 'content-type',
@@ -64,7 +66,7 @@ export async function readAsk(
     ownTime.rest()
     const bytes = await readWhole(incoming, share, limits, () => continueIfAsked(incoming, outgoing))
     ownTime.go()
-    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, bytes, share)
+    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, limited, bytes, share)
   }
   // A form that names no model, as that of a file to keep, is not looked into.
   if (plain && essence === 'multipart/form-data' && grant.endpoint?.model === 'body')
@@ -80,18 +82,21 @@ export async function readAsk(
 }
 
 /** Whether what the body asks for decides if it may be sent: which model, or what it can cost. */
-function mustBeRead({ principal, endpoint, candidates }: Grant): boolean {
+function mustBeRead({ principal, endpoint, candidates }: Grant, own: LimitPolicy | null): boolean {
   if (endpoint?.model !== 'body') return false
   const { policy, group } = principal
   return (
+    (own !== null && own.limit.unit !== 'requests') ||
     policy.models !== null ||
-    candidates.some(({ budgets }) => budgets.length > 0) ||
+    candidates.some(
+      ({ budgets, providerKey }) => budgets.length > 0 || providerKey.limits.some(countsTokens),
+    ) ||
     policy.limits.some(countsTokens) ||
     group?.limits.some(countsTokens) === true
   )
 }
 
-function countsTokens({ unit }: StoredLimit): boolean {
+function countsTokens({ unit }: Limit): boolean {
   return unit === 'tokens'
 }
 
@@ -118,10 +123,10 @@ function emptyAsk(grant: Grant): Ask | Refusal {
   return refusal ?? { ...nothingRead, body: null }
 }
 
-function jsonAsk(grant: Grant, bytes: Buffer, share: BodyShare): Ask | Refusal {
+function jsonAsk(grant: Grant, limited: boolean, bytes: Buffer, share: BodyShare): Ask | Refusal {
   const body = parseJsonBody(bytes, share.take)
   if (body.kind === 'refused') return body
-  if (mustBeRead(grant) && repeatsAName(body)) {
+  if (limited && repeatsAName(body)) {
     return refuse('invalid_request', {
       message: 'An object in the body has a name twice: the provider might read the other value.',
     })

@@ -1,10 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Dispatcher } from 'undici'
+import type { BodyTap } from '../capture/body-tap.ts'
 import type { Endpoint, Provider, WireError } from '../providers/provider.ts'
 import type { AttemptEnd, Reached } from './attempt-end.ts'
 import { ClientWriter, type Source } from './client-writer.ts'
 import { GatheredBytes } from './gathered-bytes.ts'
-import { CutByShutdown } from './in-flight.ts'
+import { CutByGateway } from './in-flight.ts'
 import { InterimAnswers } from './interim-answers.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { filterModelList } from './model-list.ts'
@@ -27,6 +28,8 @@ export interface RelayPlan {
   readonly discards: (status: number, retryAfter: string | null) => boolean
   /** What a client is told when a stream breaks off with `error`. */
   readonly brokenStream: (error: Error) => WireError
+  /** Keeps what passes of the answer; null: nobody does. */
+  readonly tap: BodyTap | null
   /** How long a client may stop reading. */
   readonly idleTimeoutMs: number
 }
@@ -117,7 +120,8 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
 
   /** Decides what becomes of the answer, which its head tells. */
   #begin(controller: Dispatcher.DispatchController, headers: ResponseHeaders): void {
-    const { endpoint, provider, hideUsage } = this.#plan
+    const { endpoint, provider, hideUsage, tap } = this.#plan
+    tap?.begin(headers.mediaType ?? '', headers.encoded)
     const success = this.#status < 300
     const events = headers.mediaType === 'text/event-stream'
     if (tellsUsage(endpoint) !== 'never' && success)
@@ -139,6 +143,7 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
       return
     }
     this.#meter?.push(chunk)
+    this.#plan.tap?.push(chunk)
     if (this.#gone) {
       this.#drained += chunk.length
       if (this.#drained > drainBytes) controller.abort(clientGone)
@@ -187,7 +192,7 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
   readonly #onClientClose = (): void => {
     if (this.#ended) return
     const { errored } = this.#plan.outgoing
-    if (errored instanceof CutByShutdown) {
+    if (errored instanceof CutByGateway) {
       this.abort(errored)
       return
     }
@@ -239,6 +244,7 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
         whole,
         truncated: !whole && !this.#gone,
         disconnected: this.#gone,
+        revoked: cutAsRevoked(this.#plan.outgoing.errored),
         bytes: this.#bytes,
         firstByteAt: this.#firstByteAt,
       },
@@ -255,6 +261,10 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
     this.#plan.outgoing.off('close', this.#onClientClose)
     this.#end(end)
   }
+}
+
+function cutAsRevoked(error: Error | null): boolean {
+  return error instanceof CutByGateway && error.code === 'revoked_api_key'
 }
 
 function tellsUsage(endpoint: Endpoint | null): Endpoint['tellsUsage'] {

@@ -2,13 +2,15 @@ import type { ServerResponse } from 'node:http'
 import { type Clock, errorFields, type Log, type RandomBytes, type Secret } from '@latchkey/shared'
 import type { BoundProviderKey, OpenedProviderKey } from '@latchkey/vault'
 import type { Dispatcher } from 'undici'
+import type { BodyTap } from '../capture/body-tap.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import { appendVia } from '../upstream/via.ts'
 import type { Answer, AttemptEnd } from './attempt-end.ts'
+import { type AttemptLimits, unlimitedAttempt } from './attempt-limits.ts'
 import type { Candidate, Grant } from './authorize.ts'
 import { wireError } from './fault-body.ts'
 import { FormFunding } from './form-funding.ts'
-import { CutByShutdown } from './in-flight.ts'
+import { CutByGateway } from './in-flight.ts'
 import { withNumberField } from './output-cap.ts'
 import type { OwnTime } from './own-time.ts'
 import type { Ask } from './read.ts'
@@ -41,6 +43,9 @@ export interface SendPorts {
 export interface Sending {
   readonly requestId: string
   readonly grant: Grant
+  /** In the order in which they are tried. */
+  readonly candidates: Grant['candidates']
+  readonly limits: AttemptLimits
   readonly ask: Ask
   readonly method: string
   readonly rawHeaders: readonly string[]
@@ -49,6 +54,8 @@ export interface Sending {
   readonly spending: Spending
   readonly ownTime: OwnTime
   readonly trace: RequestTrace | null
+  /** Keeps what passes of the answer; null: nobody does. */
+  readonly tap: BodyTap | null
 }
 
 /**
@@ -74,7 +81,7 @@ const totalTimeout = new Error('the total timeout has passed')
  * never rejects: an admitted request must come to its record.
  */
 export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
-  const progress: Progress = { count: 0, candidate: sending.grant.candidates[0], reached: false }
+  const progress: Progress = { count: 0, candidate: sending.candidates[0], reached: false }
   try {
     return await attempts(ports, sending, progress)
   } catch (error) {
@@ -93,8 +100,8 @@ interface Progress {
 }
 
 async function attempts(ports: SendPorts, sending: Sending, progress: Progress): Promise<Sent> {
-  const { grant, ask } = sending
-  const plan = new RetryPlan(grant.candidates, grant.principal.policy.retries, ports.random)
+  const { grant, candidates, ask } = sending
+  const plan = new RetryPlan(candidates, grant.principal.policy.retries, ports.random)
   const deadline = ports.clock.monotonic() + ports.totalTimeoutMs
   for (;;) {
     progress.count++
@@ -105,8 +112,8 @@ async function attempts(ports: SendPorts, sending: Sending, progress: Progress):
     if (end.kind === 'answered') return { kind: 'answered', answer: end.answer, ...so }
     if (end.kind === 'disconnected') return { kind: 'disconnected', ...so }
     if (end.kind === 'unsent') {
-      // Where a provider key can't be paid for, the next one may have a budget of its own.
-      const next = end.unfunded ? plan.advance(leftOut) : null
+      // Where a provider key can't be paid for or is at its limits, the next one may have its own.
+      const next = end.passedOver ? plan.advance(leftOut) : null
       if (next !== null && next.delayMs === 0) {
         progress.candidate = next.candidate
         continue
@@ -131,8 +138,8 @@ async function attempts(ports: SendPorts, sending: Sending, progress: Progress):
 
 type AttemptResult =
   | AttemptEnd
-  /** Nothing went out; `refusal` null: the client has left before. `unfunded`: its budgets refused it. */
-  | { readonly kind: 'unsent'; readonly refusal: Refusal | null; readonly unfunded: boolean }
+  /** Nothing went out; `refusal` null: the client has left before. `passedOver`: its budgets or limits refused it. */
+  | { readonly kind: 'unsent'; readonly refusal: Refusal | null; readonly passedOver: boolean }
   /** The sealed provider key does not open; another one may. */
   | { readonly kind: 'damaged' }
 
@@ -169,10 +176,33 @@ function pause(milliseconds: number, outgoing: ServerResponse): Promise<void> {
   })
 }
 
-const clientLeft: AttemptResult = Object.freeze({ kind: 'unsent', refusal: null, unfunded: false })
+const clientLeft: AttemptResult = Object.freeze({ kind: 'unsent', refusal: null, passedOver: false })
 
-/** One attempt: holds what it may cost, sends, and settles what it did cost. */
+/** One attempt: takes its provider key's limits, and gives back what it has not used of them. */
 async function attempt(
+  ports: SendPorts,
+  sending: Sending,
+  candidate: Candidate,
+  plan: RetryPlan,
+  deadline: number,
+): Promise<AttemptResult> {
+  if (sending.outgoing.destroyed) return clientLeft
+  const taking = sending.limits.take(candidate)
+  const taken = taking instanceof Promise ? await taking : taking
+  if (taken.kind === 'refused') return { kind: 'unsent', refusal: taken, passedOver: true }
+  if (taken === unlimitedAttempt) return paidAttempt(ports, sending, candidate, plan, deadline)
+  let end: AttemptEnd | null = null
+  try {
+    const result = await paidAttempt(ports, sending, candidate, plan, deadline)
+    end = result.kind === 'unsent' || result.kind === 'damaged' ? null : result
+    return result
+  } finally {
+    taken.end(end)
+  }
+}
+
+/** Holds what an attempt may cost, sends, and settles what it did cost. */
+async function paidAttempt(
   ports: SendPorts,
   sending: Sending,
   candidate: Candidate,
@@ -187,7 +217,7 @@ async function attempt(
       ? new FormFunding(spending, candidate, ask.body, leaving)
       : spending.fund(candidate, leaving)
   const funded = funding instanceof Promise ? await funding : funding
-  if (funded?.kind !== 'funded') return { kind: 'unsent', refusal: funded, unfunded: funded !== null }
+  if (funded?.kind !== 'funded') return { kind: 'unsent', refusal: funded, passedOver: funded !== null }
   if (outgoing.destroyed) {
     funded.end(null)
     return clientLeft
@@ -197,7 +227,8 @@ async function attempt(
     const opened = ports.vault.openProviderKey(candidate.providerKey)
     // The vault has said in the log which one is damaged.
     if (opened.kind === 'damaged') return opened
-    if (opened.kind === 'sealed') return { kind: 'unsent', refusal: refuse('vault_sealed'), unfunded: false }
+    if (opened.kind === 'sealed')
+      return { kind: 'unsent', refusal: refuse('vault_sealed'), passedOver: false }
     end = await dispatch(ports, sending, candidate, opened.secret, funded, plan, deadline)
     return end
   } finally {
@@ -239,6 +270,7 @@ function dispatch(
           plan.peek({ kind: 'status', status, retryAfterMs: retryAfterMs(retryAfter, ports.clock.now()) }) !==
             null,
         brokenStream: (error) => wireError(brokenBy(error)),
+        tap: sending.tap,
         idleTimeoutMs: ports.read.idleTimeoutMs,
       },
       (end) => {
@@ -300,7 +332,7 @@ function failureOf(end: Unanswered, now: number): Failure | null {
 
 /** Whether the attempt was broken off on our side, so that another one would fare no better. */
 function isOurs(error: Error): boolean {
-  return error instanceof UploadRefused || error instanceof CutByShutdown
+  return error instanceof UploadRefused || error instanceof CutByGateway
 }
 
 function timedOut(error: Error): boolean {
@@ -312,14 +344,14 @@ function refusalOf(end: Unanswered): Refusal {
   if (end.kind === 'damaged') return refuse('internal_error')
   if (end.kind !== 'failed') return refuse('upstream_unreachable')
   if (end.error instanceof UploadRefused) return end.error.refusal
-  if (end.error instanceof CutByShutdown) return refuse('draining')
+  if (end.error instanceof CutByGateway) return refuse(end.error.code)
   const connectTimeout = 'code' in end.error && end.error.code === 'UND_ERR_CONNECT_TIMEOUT'
   return refuse(timedOut(end.error) || connectTimeout ? 'upstream_timeout' : 'upstream_unreachable')
 }
 
 /** What broke a stream off: the provider, or our own patience with it. */
 function brokenBy(error: Error): Refusal {
-  if (error instanceof CutByShutdown) return refuse('draining')
+  if (error instanceof CutByGateway) return refuse(error.code)
   return timedOut(error)
     ? refuse('upstream_timeout', { message: 'The answer took longer than it may.' })
     : refuse('upstream_unreachable', { message: 'The provider broke off in the middle of its answer.' })

@@ -9,6 +9,7 @@ import type { Ask } from './read.ts'
 import type { Refusal } from './refusal.ts'
 import type { Sent } from './send.ts'
 import type { Spending, Spent } from './spending.ts'
+import { tokensTold } from './tokens-used.ts'
 import { Upload } from './upload.ts'
 
 /** What is known of a request from its first line on. Times in milliseconds. */
@@ -48,17 +49,10 @@ export function conclude(
     return unsent
   }
   const record = sentRecord(arrival, principal, ask, sent, spending.spent, ended)
+  const told = sent.kind === 'answered' ? tokensTold(sent.answer) : null
   if (sent.kind !== 'answered' && !sent.reached) admission.recordUnsent(record)
-  else admission.record(record, tokensUsed(sent) ?? unknownTokens(ask, sent, spending))
+  else admission.record(record, told ?? unknownTokens(ask, sent, spending))
   return record
-}
-
-/** The tokens that a request has used; null: nobody has said. What the provider refused has used none. */
-function tokensUsed(sent: Sent): number | null {
-  if (sent.kind !== 'answered') return null
-  const { status, reading } = sent.answer
-  if (reading === null) return status < 300 ? null : 0
-  return (reading.usage.inputTokens ?? 0) + (reading.usage.outputTokens ?? 0)
 }
 
 /** What stands for tokens that nobody has told: what was taken (null), or of a form, what it was found to ask for at its end. */
@@ -85,7 +79,7 @@ function sentRecord(
     responseModel: stored(answer?.reading?.model ?? null),
     status:
       answer?.status ?? (sent.kind === 'failed' ? catalogue[sent.refusal.code].status : clientClosedRequest),
-    code: sent.kind === 'failed' ? sent.refusal.code : null,
+    code: sent.kind === 'failed' ? sent.refusal.code : answer?.revoked ? 'revoked_api_key' : null,
     attempts: sent.attempts,
     usage: answer?.reading?.usage ?? null,
     usageMissing: answer?.usageMissing ?? false,

@@ -2,7 +2,13 @@ import { type BudgetId, formatUsd, type NanoUsd, nanoUsd, type ProxyKeyId } from
 import { Hold, type HoldDecision } from '../budget/hold.ts'
 import type { Settlement } from '../budget/settle.ts'
 import type { PricedAsk } from '../pricing/bound/ask.ts'
-import { type Bounded, largestCapWithin, type OutputCap, withCap } from '../pricing/bound/bound.ts'
+import {
+  type Bound,
+  type Bounded,
+  largestCapWithin,
+  type OutputCap,
+  withCap,
+} from '../pricing/bound/bound.ts'
 import type { PriceTable } from '../pricing/price-table.ts'
 import type { TextCount } from '../pricing/token-count.ts'
 import type { AttemptEnd } from './attempt-end.ts'
@@ -69,6 +75,8 @@ export interface Spent {
   readonly settlements: readonly Settlement[]
 }
 
+/** The most nano-dollars that a rate limit is asked for: a million dollars, far above any that it can have. */
+export const mostTaken = 1_000_000_000_000_000n
 /** How often a request is fitted to what is left, which others are spending, too. */
 const mostFittings = 4
 /** The hold of what counts in no budget. */
@@ -118,6 +126,13 @@ export class Spending {
     return tokensOf(this.#quote(candidate), this.#request)
   }
 
+  /** The most that an attempt with `candidate` can cost, in nano-dollars, for limits that count money. */
+  most(candidate: Candidate): number | Refusal {
+    const { bound } = this.#quote(candidate)
+    if (bound.kind === 'refused') return unbounded(bound)
+    return Number(bound.nanoUsd < mostTaken ? bound.nanoUsd : mostTaken)
+  }
+
   /** Holds what an attempt with `candidate` may cost: at once, mostly. Null: its client has left meanwhile. */
   fund(
     candidate: Candidate,
@@ -126,10 +141,7 @@ export class Spending {
     const quote = this.#quote(candidate)
     if (candidate.budgets.length === 0) return this.#funding(candidate, quote, null, noHold)
     const { bound } = quote
-    if (bound.kind === 'refused') {
-      const { code, param, message } = bound
-      return refuse(code, param === null ? { message } : { message, param })
-    }
+    if (bound.kind === 'refused') return unbounded(bound)
     const now = this.#budgets.holdNow(candidate.budgets, bound.nanoUsd)
     if (now?.kind === 'held') return this.#funding(candidate, quote, bound.cap, now.hold)
     return this.#fit(candidate, quote, bound, leaving())
@@ -263,6 +275,10 @@ export class Spending {
     const tokens = largestCapWithin(bound, remaining)
     return tokens === null ? null : withCap(bound, tokens)
   }
+}
+
+function unbounded({ code, param, message }: Extract<Bound, { readonly kind: 'refused' }>): Refusal {
+  return refuse(code, param === null ? { message } : { message, param })
 }
 
 /** The output cap that is sent must be the one that is held for: the client's own, or one that we set. */

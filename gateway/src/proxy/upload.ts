@@ -81,6 +81,11 @@ export class Upload implements AsyncIterable<Buffer> {
     return this.#scanner?.model ?? null
   }
 
+  /** The text fields of the form, as far as it has been read; values of more than 4 KiB stand as ''. */
+  get fields(): Form['fields'] {
+    return this.#scanner?.fields ?? {}
+  }
+
   async *[Symbol.asyncIterator](): AsyncGenerator<Buffer> {
     this.#started = true
     const scanner = this.#scanner

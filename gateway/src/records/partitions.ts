@@ -7,7 +7,11 @@ export interface PartitionOptions {
   readonly log: Log
 }
 
-/** A partition of `request` and the ids that it takes: from the first, before the second, as texts. */
+/** The tables that have a partition for each day, by the moment in a request's id. */
+const tables = ['request', 'request_body'] as const
+type Table = (typeof tables)[number]
+
+/** A partition and the ids that it takes: from the first, before the second, as texts. */
 interface Partition {
   readonly name: string
   /** Empty: from the first that there can be. */
@@ -29,16 +33,18 @@ const now = `SELECT (extract(epoch FROM date_trunc('day', statement_timestamp() 
 
 const partitions = `
 SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bound
-FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = 'request'::regclass`
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid WHERE i.inhparent = $1::regclass`
 
 // The 48 bits of milliseconds that an id of version 7 begins with, in days.
-const strayDays = `
-SELECT DISTINCT ('x' || lpad(replace(left(id::text, 13), '-', ''), 16, '0'))::bit(64)::bigint / ${dayMs} AS day FROM request_default`
+function strayDays(table: Table): string {
+  return `
+SELECT DISTINCT ('x' || lpad(replace(left(id::text, 13), '-', ''), 16, '0'))::bit(64)::bigint / ${dayMs} AS day FROM ${table}_default`
+}
 
 /**
  * Makes the partitions of today and the days to come, and of days whose records went astray into the default
- * partition, because nobody had made theirs; those move along. Drops what is older than the retention, dead letters
- * too. For one process at a time. Throws the driver's error; what was done by then stays done, and the rest is done
+ * partition, because nobody had made theirs; those move along. Drops what is older than the retention, captured
+ * bodies and dead letters too. For one process at a time. Throws the driver's error; what was done by then stays done, and the rest is done
  * the next time.
  */
 export async function keepPartitions(
@@ -48,21 +54,30 @@ export async function keepPartitions(
   const { rows } = await client.query<{ today: number }>(now)
   const today = (rows[0]?.today ?? 0) / dayMs
   const first = today - retentionDays
-  await makeDays(client, first, today, log)
-  await dropOld(client, first, log)
+  // First, because no record waits for a drop.
+  for (const table of tables) await makeDays(client, table, first, today, log)
+  for (const table of tables) await dropOld(client, table, first, log)
+  await deleteInBatches(client, `dead_letter WHERE created_at < to_timestamp(${(first * dayMs) / 1000})`)
+  // Without the key of their day, bodies can't be read from a copy of their table either.
+  await client.query('DELETE FROM body_key WHERE day < $1', [first])
 }
 
-/** First, because no record waits for a drop. */
-async function makeDays(client: pg.ClientBase, first: number, today: number, log: Log): Promise<void> {
+async function makeDays(
+  client: pg.ClientBase,
+  table: Table,
+  first: number,
+  today: number,
+  log: Log,
+): Promise<void> {
   const last = today + daysAhead
-  const strays = await client.query<{ day: bigint }>(strayDays)
+  const strays = await client.query<{ day: bigint }>(strayDays(table))
   const wanted = new Set(Array.from({ length: daysAhead + 1 }, (_, ahead) => today + ahead))
   for (const { day } of strays.rows) if (Number(day) >= first && Number(day) <= last) wanted.add(Number(day))
-  const there = await listPartitions(client)
+  const there = await listPartitions(client, table)
   for (const day of [...wanted].toSorted((a, b) => a - b)) {
     if (there.some(({ from, to }) => from < leastId(day + 1) && leastId(day) < to)) continue
-    const moved = await makeDay(client, day)
-    log.info('records.partition_made', { name: nameOf(day), rows: moved })
+    const moved = await makeDay(client, table, day)
+    log.info('records.partition_made', { name: nameOf(table, day), rows: moved })
   }
 }
 
@@ -70,12 +85,12 @@ function leastId(day: number): string {
   return leastUuidv7(day * dayMs)
 }
 
-function nameOf(day: number): string {
-  return `request_${new Date(day * dayMs).toISOString().slice(0, 10).replaceAll('-', '')}`
+function nameOf(table: Table, day: number): string {
+  return `${table}_${new Date(day * dayMs).toISOString().slice(0, 10).replaceAll('-', '')}`
 }
 
-async function listPartitions(client: pg.ClientBase): Promise<readonly Partition[]> {
-  const { rows } = await client.query<{ name: string; bound: string }>(partitions)
+async function listPartitions(client: pg.ClientBase, table: Table): Promise<readonly Partition[]> {
+  const { rows } = await client.query<{ name: string; bound: string }>(partitions, [table])
   return rows.flatMap(({ name, bound }) => {
     const [matched, from = '', to = ''] = boundShape.exec(bound) ?? []
     return matched === undefined ? [] : [{ name, from, to }]
@@ -87,25 +102,27 @@ async function listPartitions(client: pg.ClientBase): Promise<readonly Partition
  * transaction: no record is ever missing, or in two places. Returns the number of rows that have moved. Writers go on
  * meanwhile, but for those of such a day.
  */
-async function makeDay(client: pg.ClientBase, day: number): Promise<number> {
-  const name = nameOf(day)
+async function makeDay(client: pg.ClientBase, table: Table, day: number): Promise<number> {
+  const name = nameOf(table, day)
   const [from, to] = [leastId(day), leastId(day + 1)]
   return transaction(client, async () => {
-    await client.query(`CREATE TABLE ${name} (LIKE request INCLUDING DEFAULTS INCLUDING INDEXES)`)
-    await client.query('LOCK TABLE request_default IN ACCESS EXCLUSIVE MODE')
+    await client.query(
+      `CREATE TABLE ${name} (LIKE ${table} INCLUDING DEFAULTS INCLUDING INDEXES INCLUDING CONSTRAINTS INCLUDING STORAGE)`,
+    )
+    await client.query(`LOCK TABLE ${table}_default IN ACCESS EXCLUSIVE MODE`)
     const { rowCount } = await client.query(`
-      WITH moved AS (DELETE FROM request_default WHERE id >= '${from}' AND id < '${to}' RETURNING *)
+      WITH moved AS (DELETE FROM ${table}_default WHERE id >= '${from}' AND id < '${to}' RETURNING *)
       INSERT INTO ${name} SELECT * FROM moved`)
     await client.query(
-      `ALTER TABLE request ATTACH PARTITION ${name} FOR VALUES FROM ('${from}') TO ('${to}')`,
+      `ALTER TABLE ${table} ATTACH PARTITION ${name} FOR VALUES FROM ('${from}') TO ('${to}')`,
     )
     return rowCount ?? 0
   })
 }
 
-async function dropOld(client: pg.ClientBase, first: number, log: Log): Promise<void> {
+async function dropOld(client: pg.ClientBase, table: Table, first: number, log: Log): Promise<void> {
   const oldest = leastId(first)
-  for (const { name, to } of await listPartitions(client)) {
+  for (const { name, to } of await listPartitions(client, table)) {
     if (to > oldest) continue
     // Not detached before: where there is a default partition Postgres detaches none concurrently, and a drop locks
     // no longer. Its files go when its locks have gone.
@@ -113,8 +130,7 @@ async function dropOld(client: pg.ClientBase, first: number, log: Log): Promise<
     log.info('records.partition_dropped', { name })
   }
   // Those of no day of their own, and of the table from before there were days.
-  await deleteInBatches(client, `request WHERE id < '${oldest}'`)
-  await deleteInBatches(client, `dead_letter WHERE created_at < to_timestamp(${(first * dayMs) / 1000})`)
+  await deleteInBatches(client, `${table} WHERE id < '${oldest}'`)
 }
 
 async function deleteInBatches(client: pg.ClientBase, which: string): Promise<void> {

@@ -50,7 +50,7 @@ export async function listGroups(
 /** Makes a group with its budgets. Throws `name_taken` and `invalid_request`. */
 export async function createGroup(
   surroundings: GroupSurroundings,
-  { name, description, limits, budgets }: z.output<typeof createGroupWire>,
+  { name, description, limits, capture, budgets }: z.output<typeof createGroupWire>,
 ): Promise<GroupWire> {
   const { vault, organizationId, clock, random } = surroundings
   const created = await vault.groups.create({
@@ -58,6 +58,7 @@ export async function createGroup(
     name,
     description,
     limits,
+    capture,
     alongside: (trx, id) =>
       setScopeBudgets(trx, { organizationId, kind: 'group', id }, budgets, clock, random),
   })
@@ -74,7 +75,7 @@ export async function showGroup(surroundings: GroupSurroundings, which: string):
 export async function changeGroup(
   surroundings: GroupSurroundings,
   which: string,
-  { name, description, limits, budgets, revision }: z.output<typeof changeGroupWire>,
+  { name, description, limits, capture, budgets, revision }: z.output<typeof changeGroupWire>,
 ): Promise<GroupWire> {
   const { vault, organizationId, clock, random } = surroundings
   const { id } = await findGroup(surroundings, which)
@@ -82,6 +83,7 @@ export async function changeGroup(
     ...(name === undefined ? {} : { name }),
     ...(description === undefined ? {} : { description }),
     ...(limits === undefined ? {} : { limits }),
+    ...(capture === undefined ? {} : { capture }),
     ...(revision === undefined ? {} : { revision }),
     ...(budgets === undefined
       ? {}
@@ -174,6 +176,7 @@ async function toWires({ database }: GroupSurroundings, groups: readonly Group[]
     description: group.description,
     status: group.status,
     limits: [...group.limits],
+    capture: group.capture,
     budgets: [...(budgets.get(group.id) ?? [])],
     keys: group.keys,
     createdAt: group.createdAt.toISOString(),

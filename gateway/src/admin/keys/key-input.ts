@@ -4,12 +4,12 @@ import type { z } from 'zod'
 /** What a request may say of a policy: all of it at creation, some of it in a change. */
 type PolicyInput = Pick<
   z.output<typeof changeProxyKeyWire>,
-  'models' | 'endpoints' | 'allowIps' | 'retries' | 'limits' | 'fit'
+  'models' | 'endpoints' | 'allowIps' | 'retries' | 'limits' | 'fit' | 'capture'
 >
 
 /** The fields of a policy that a request names; null takes a restriction away. */
 export function policyPart(input: PolicyInput): Partial<StoredPolicy> {
-  const { models, endpoints, allowIps, retries, limits, fit } = input
+  const { models, endpoints, allowIps, retries, limits, fit, capture } = input
   return {
     ...(models === undefined ? {} : { models }),
     ...(endpoints === undefined ? {} : { endpoints }),
@@ -17,6 +17,7 @@ export function policyPart(input: PolicyInput): Partial<StoredPolicy> {
     ...(retries === undefined ? {} : { retries }),
     ...(limits === undefined ? {} : { limits }),
     ...(fit === undefined ? {} : { fit }),
+    ...(capture === undefined ? {} : { capture }),
   }
 }
 

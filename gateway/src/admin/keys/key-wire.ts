@@ -31,7 +31,7 @@ export async function toWire(database: Kysely<Database>, key: ProxyKey, now: num
 }
 
 function wireOf(key: ProxyKey, budgets: readonly ScopeBudgetWire[], now: number): ProxyKeyWire {
-  const { models, endpoints, allowIps, retries, limits, fit } = key.policy
+  const { models, endpoints, allowIps, retries, limits, fit, capture } = key.policy
   return {
     id: key.id,
     name: key.name,
@@ -47,12 +47,14 @@ function wireOf(key: ProxyKey, budgets: readonly ScopeBudgetWire[], now: number)
     retries,
     limits: [...limits],
     fit,
+    capture,
     budgets: [...budgets],
     expiresAt: key.expiresAt?.toISOString() ?? null,
     createdAt: key.createdAt.toISOString(),
     rotatedAt: key.rotatedAt?.toISOString() ?? null,
     previousExpiresAt: live(key.previousExpiresAt, now)?.toISOString() ?? null,
     revokedAt: key.revokedAt?.toISOString() ?? null,
+    compromisedAt: key.compromisedAt?.toISOString() ?? null,
     lastUsedAt: key.lastUsedAt?.toISOString() ?? null,
     revision: key.revision,
   }

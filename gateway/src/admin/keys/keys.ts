@@ -110,9 +110,20 @@ export async function changeKey(
 export async function switchKey(
   { vault, database, organizationId, clock }: KeySurroundings,
   id: ProxyKeyId,
-  change: 'pause' | 'resume' | 'revoke',
+  change: 'pause' | 'resume',
 ): Promise<ProxyKeyWire> {
   const changed = await vault.proxyKeys[change](organizationId, id)
+  if (changed.kind !== 'changed') throw unchanged(changed)
+  return toWire(database, changed.key, clock.now())
+}
+
+/** Ends a key for good; of a compromised one its running requests, too. Throws `not_found`. */
+export async function revokeKey(
+  { vault, database, organizationId, clock }: KeySurroundings,
+  id: ProxyKeyId,
+  compromised: boolean,
+): Promise<ProxyKeyWire> {
+  const changed = await vault.proxyKeys.revoke(organizationId, id, { compromised })
   if (changed.kind !== 'changed') throw unchanged(changed)
   return toWire(database, changed.key, clock.now())
 }

@@ -6,6 +6,7 @@ import {
   type ProxyKeyId,
   parseProxyKeyId,
   proxyKeysQuery,
+  revokeProxyKeyWire,
   rotateProxyKeyWire,
 } from '@latchkey/shared'
 import { type Context, Hono } from 'hono'
@@ -18,6 +19,7 @@ import {
   type KeySurroundings,
   listKeys,
   revokeAllKeys,
+  revokeKey,
   rotateKey,
   showKey,
   switchKey,
@@ -49,7 +51,11 @@ export function keyRoutes({ vault, database, clock, random }: AdminDependencies)
     .post('/:id/rotate', async (c) =>
       c.json(await rotateKey(surroundings, readId(c), await readBody(c, rotateProxyKeyWire))),
     )
-  for (const change of ['pause', 'resume', 'revoke'] as const) {
+    .post('/:id/revoke', async (c) => {
+      const { reason } = await readBody(c, revokeProxyKeyWire)
+      return c.json(await revokeKey(surroundings, readId(c), reason === 'compromised'))
+    })
+  for (const change of ['pause', 'resume'] as const) {
     app.post(`/:id/${change}`, async (c) => {
       await readBody(c, noInput)
       return c.json(await switchKey(surroundings, readId(c), change))

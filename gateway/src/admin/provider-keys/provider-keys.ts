@@ -88,22 +88,28 @@ export async function showProviderKey(
   return toWire(database, found.key)
 }
 
-/** Gives the key these budgets, or their limits to those that it has. Throws `not_found`. */
+/** Throws `not_found`, `invalid_request`, and `conflict` where it is at another revision. */
 export async function changeProviderKey(
-  surroundings: ProviderKeySurroundings,
+  { vault, database, organizationId, clock, random }: ProviderKeySurroundings,
   name: string,
-  { budgets = [] }: z.output<typeof changeProviderKeyWire>,
+  { budgets = [], limits, revision }: z.output<typeof changeProviderKeyWire>,
 ): Promise<ProviderKeyWire> {
-  const { vault, organizationId, clock, random } = surroundings
-  const found = await vault.providerKeys.get(organizationId, name)
-  if (found.kind === 'not-found') throw noSuchProviderKey()
-  const scope = { organizationId, kind: 'provider_key', id: found.key.id } as const
-  if (budgets.length > 0)
-    await vault.changes.transact(async (trx, bump) => {
-      await setScopeBudgets(trx, scope, budgets, clock, random)
-      await bump('budget')
-    })
-  return showProviderKey(surroundings, name)
+  const changed = await vault.providerKeys.change(organizationId, name, {
+    ...(limits === undefined ? {} : { limits }),
+    ...(revision === undefined ? {} : { revision }),
+    alongside: (trx, id) =>
+      setScopeBudgets(trx, { organizationId, kind: 'provider_key', id }, budgets, clock, random),
+  })
+  switch (changed.kind) {
+    case 'changed':
+      return toWire(database, changed.key)
+    case 'not-found':
+      throw noSuchProviderKey()
+    case 'conflict':
+      throw new LatchkeyError('conflict', { param: 'revision' })
+    default:
+      return changed satisfies never
+  }
 }
 
 /** Replaces the secret; name, origin and bindings stay. Throws `not_found`, `invalid_request`, `vault_sealed`. */
@@ -163,6 +169,8 @@ function wireOf(key: ProviderKey, budgets: readonly ScopeBudgetWire[]): Provider
     maskedTail: key.maskedTail,
     boundKeys: key.boundKeys,
     budgets: [...budgets],
+    limits: [...key.limits],
+    revision: key.revision,
     createdAt: key.createdAt.toISOString(),
     rotatedAt: key.rotatedAt?.toISOString() ?? null,
     lastUsedAt: key.lastUsedAt?.toISOString() ?? null,

@@ -1,4 +1,11 @@
-import type { Database, OrganizationId, ProxyKeyId, RequestTable } from '@latchkey/shared'
+import type {
+  BodyDirection,
+  Database,
+  OrganizationId,
+  ProxyKeyId,
+  RequestId,
+  RequestTable,
+} from '@latchkey/shared'
 import { type Kysely, type Selectable, sql } from 'kysely'
 
 export type RequestRow = Selectable<RequestTable>
@@ -54,4 +61,48 @@ export function requestsWrittenAfter(
     .where(sql<boolean>`recorded_in < ${settled}::xid8`)
   if (keyId !== undefined) query = query.where('proxy_key_id', '=', keyId)
   return query.orderBy('recorded_in').orderBy('id').limit(limit).execute()
+}
+
+/** The record of an id. */
+export function findRequest(
+  database: Kysely<Database>,
+  organizationId: OrganizationId,
+  id: RequestId,
+): Promise<RequestRow | undefined> {
+  return database
+    .selectFrom('request')
+    .selectAll()
+    .where('id', '=', id)
+    .where('organization_id', '=', organizationId)
+    .executeTakeFirst()
+}
+
+/** Which bodies of a request were kept. */
+export async function keptBodies(
+  database: Kysely<Database>,
+  organizationId: OrganizationId,
+  id: RequestId,
+): Promise<BodyDirection[]> {
+  const rows = await database
+    .selectFrom('request_body')
+    .select('direction')
+    .where('id', '=', id)
+    .where('organization_id', '=', organizationId)
+    .orderBy('direction')
+    .execute()
+  return rows.map(({ direction }) => direction)
+}
+
+/** The envelopes of a request's bodies. */
+export function sealedBodies(
+  database: Kysely<Database>,
+  organizationId: OrganizationId,
+  id: RequestId,
+): Promise<readonly { readonly direction: BodyDirection; readonly envelope: Buffer }[]> {
+  return database
+    .selectFrom('request_body')
+    .select(['direction', 'envelope'])
+    .where('id', '=', id)
+    .where('organization_id', '=', organizationId)
+    .execute()
 }

@@ -6,6 +6,7 @@ import {
   type OrganizationId,
   type ProxyKeyId,
   parseProxyKeyId,
+  type RequestDetailWire,
   type RequestsQuery,
   type RequestsWire,
   type RequestWire,
@@ -13,12 +14,15 @@ import {
 import type { Kysely } from 'kysely'
 import { decodeCursor, encodeCursor, invalidCursor } from '../cursor.ts'
 import {
+  findRequest,
+  keptBodies,
   latestRequests,
   type RecordingPlace,
   type RequestRow,
   requestsWrittenAfter,
   settledTransaction,
 } from './queries.ts'
+import { readRequestId } from './request-id.ts'
 
 /** Sorts before every id: a place at the very beginning of a transaction. */
 const beforeEveryId = '00000000-0000-0000-0000-000000000000'
@@ -42,6 +46,19 @@ export async function listRequests(
   const place =
     last !== undefined && rows.length === query.limit ? { transaction: last.recorded_in, id: last.id } : end
   return { data: rows.map(toWire), cursor: encodePlace(place) }
+}
+
+/** One record, with which of its bodies were kept. Throws `not_found`. */
+export async function showRequest(
+  database: Kysely<Database>,
+  organizationId: OrganizationId,
+  which: string,
+): Promise<RequestDetailWire> {
+  const id = readRequestId(which)
+  const row = await findRequest(database, organizationId, id)
+  if (row === undefined)
+    throw new LatchkeyError('not_found', { message: 'There is no request of this id.', param: 'id' })
+  return { ...toWire(row), bodies: await keptBodies(database, organizationId, id) }
 }
 
 function readKeyId(text: string): ProxyKeyId {

@@ -1,4 +1,4 @@
-import { costOf } from '../cost.ts'
+import { costOf, type LimitCost } from '../cost.ts'
 import type { Booked } from './booked.ts'
 
 /** A chunk is asked for so that a busy key makes about so many calls a second. */
@@ -12,13 +12,18 @@ const fewest = 2
  * How many more requests like this one are worth taking in advance: what is asked for in a fifth of a second, as
  * long as it is a small part of every limit. 0 for keys that are not busy, small limits and limits on slots.
  */
-export function sizeAhead(booked: readonly Booked[], tokens: number, instances: number, now: number): number {
+export function sizeAhead(
+  booked: readonly Booked[],
+  each: LimitCost,
+  instances: number,
+  now: number,
+): number {
   let ahead = Number.POSITIVE_INFINITY
   for (const { book, limits } of booked) {
     ahead = Math.min(ahead, book.demand.perSecond(now) / callsPerSecond)
     for (const { stored, bucket } of limits) {
       if (bucket === null || bucket.asking) return 0
-      const cost = costOf(stored.unit, tokens)
+      const cost = costOf(stored.unit, each)
       if (cost > 0) ahead = Math.min(ahead, (stored.limit * mostShare) / (instances * cost))
     }
   }

@@ -1,12 +1,14 @@
-import { checkTokens, costOf } from '../cost.ts'
-import type { LimitGrant } from '../rate-limiter.ts'
+import { checkCost, costOf, type LimitCost, usedOf } from '../cost.ts'
+import type { RefillingLimit } from '../limit.ts'
+import type { LimitGrant, LimitScopeKind } from '../rate-limiter.ts'
+import { unlimited } from '../unlimited.ts'
 import type { Booked } from './booked.ts'
 
 /** What one request has taken, of Redis or of what was taken there in advance. */
 export class RedisGrant implements LimitGrant {
-  readonly #booked: readonly Booked[]
+  #booked: readonly Booked[]
   readonly #id: string
-  readonly #tokens: number
+  readonly #taken: LimitCost
   readonly #ended: (booked: readonly Booked[], slotsFreed: boolean) => void
   #isEnded = false
 
@@ -14,20 +16,21 @@ export class RedisGrant implements LimitGrant {
   constructor(
     booked: readonly Booked[],
     id: string,
-    tokens: number,
+    taken: LimitCost,
     ended: (booked: readonly Booked[], slotsFreed: boolean) => void,
   ) {
     this.#booked = booked
     this.#id = id
-    this.#tokens = tokens
+    this.#taken = taken
     this.#ended = ended
   }
 
-  settle(tokens: number): void {
+  settle(tokens: number | null, nanoUsd: number | null = null): void {
     const slotsFreed = this.#end()
+    const used = { tokens: tokens ?? this.#taken.tokens, nanoUsd: nanoUsd ?? this.#taken.nanoUsd }
     try {
-      checkTokens(tokens)
-      if (tokens !== this.#tokens) this.#correct((unit) => (unit === 'tokens' ? this.#tokens - tokens : 0))
+      checkCost(used)
+      this.#correct((unit) => usedOf(unit, this.#taken) - usedOf(unit, used))
     } finally {
       this.#ended(this.#booked, slotsFreed)
     }
@@ -35,8 +38,15 @@ export class RedisGrant implements LimitGrant {
 
   giveBack(): void {
     const slotsFreed = this.#end()
-    this.#correct((unit) => costOf(unit, this.#tokens))
+    this.#correct((unit) => costOf(unit, this.#taken))
     this.#ended(this.#booked, slotsFreed)
+  }
+
+  split(kind: LimitScopeKind): LimitGrant {
+    const part = this.#booked.filter(({ scope }) => scope.kind === kind)
+    if (part.length === 0) return unlimited.grant
+    this.#booked = this.#booked.filter(({ scope }) => scope.kind !== kind)
+    return new RedisGrant(part, this.#id, this.#taken, this.#ended)
   }
 
   #end(): boolean {
@@ -47,7 +57,7 @@ export class RedisGrant implements LimitGrant {
     return slotsFreed
   }
 
-  #correct(amountOf: (unit: 'requests' | 'tokens') => number): void {
+  #correct(amountOf: (unit: RefillingLimit['unit']) => number): void {
     for (const { limits } of this.#booked) {
       for (const { stored, bucket } of limits) {
         if (bucket === null || stored.unit === 'concurrency') continue

@@ -1,11 +1,12 @@
-import type { Clock, StoredLimit } from '@latchkey/shared'
+import type { Clock } from '@latchkey/shared'
 import { InProcessRateLimiter } from '../in-process.ts'
+import type { Limit } from '../limit.ts'
 import type { LimitAsk, LimitDecision, LimitState, RateLimiter } from '../rate-limiter.ts'
 
 /** One scope's limits, and what this process may admit of them. */
 interface Share {
   readonly instances: number
-  readonly limits: readonly StoredLimit[]
+  readonly limits: readonly Limit[]
 }
 
 /**
@@ -15,18 +16,19 @@ interface Share {
 export class LocalShare implements RateLimiter {
   readonly #limiter: InProcessRateLimiter
   readonly #instances: () => number
-  readonly #shares = new WeakMap<readonly StoredLimit[], Share>()
-  readonly #wholes = new WeakMap<StoredLimit, StoredLimit>()
+  readonly #shares = new WeakMap<readonly Limit[], Share>()
+  readonly #wholes = new WeakMap<Limit, Limit>()
 
   constructor(clock: Clock, instances: () => number) {
     this.#limiter = new InProcessRateLimiter(clock)
     this.#instances = instances
   }
 
-  take(asks: readonly LimitAsk[], tokens: number): LimitDecision {
+  take(asks: readonly LimitAsk[], tokens: number, nanoUsd: number): LimitDecision {
     const decision = this.#limiter.take(
       asks.map(({ scope, limits }) => ({ scope, limits: this.#shareOf(limits) })),
       tokens,
+      nanoUsd,
     )
     const state = decision.state.map((each): LimitState => ({ ...each, limit: this.#wholeOf(each.limit) }))
     return decision.kind === 'taken'
@@ -34,11 +36,11 @@ export class LocalShare implements RateLimiter {
       : { ...decision, limit: this.#wholeOf(decision.limit), state }
   }
 
-  #shareOf(limits: readonly StoredLimit[]): readonly StoredLimit[] {
+  #shareOf(limits: readonly Limit[]): readonly Limit[] {
     const instances = this.#instances()
     const known = this.#shares.get(limits)
     if (known?.instances === instances) return known.limits
-    const shares = limits.map((whole): StoredLimit => {
+    const shares = limits.map((whole): Limit => {
       const share = { ...whole, limit: Math.max(1, Math.floor(whole.limit / instances)) }
       this.#wholes.set(share, whole)
       return share
@@ -47,7 +49,7 @@ export class LocalShare implements RateLimiter {
     return shares
   }
 
-  #wholeOf(share: StoredLimit): StoredLimit {
+  #wholeOf(share: Limit): Limit {
     return this.#wholes.get(share) ?? share
   }
 }

@@ -1,4 +1,4 @@
-import { costOf, slotRetryAfterMs } from '../cost.ts'
+import { costOf, type LimitCost, slotRetryAfterMs } from '../cost.ts'
 import { type Booked, limitsSlots } from './booked.ts'
 import type { AskedLimit, Correction, LimitsCall, SlotChanges } from './call.ts'
 
@@ -6,7 +6,7 @@ export interface QuestionOptions {
   /** The request, in slots. */
   readonly id: string
   /** The most that it can use. */
-  readonly tokens: number
+  readonly cost: LimitCost
   /** Requests like this one to be taken in advance, of what `instances` share. */
   readonly ahead: number
   readonly instances: number
@@ -17,7 +17,7 @@ export interface QuestionOptions {
 
 /** The call that asks for a request, and takes along what its scopes have to tell. */
 export function questionOf(booked: readonly Booked[], options: QuestionOptions): LimitsCall {
-  const { id, tokens, ahead, instances, chunks, now } = options
+  const { id, cost, ahead, instances, chunks, now } = options
   const corrections: Correction[] = []
   const slots: SlotChanges[] = []
   const limits: AskedLimit[] = []
@@ -30,7 +30,7 @@ export function questionOf(booked: readonly Booked[], options: QuestionOptions):
       limits.push(
         bucket === null
           ? { key: book.slotsKey, periodMs: null, limit, cost: slotRetryAfterMs }
-          : { key: bucket.key, periodMs: bucket.periodMs, limit, cost: costOf(stored.unit, tokens) },
+          : { key: bucket.key, periodMs: bucket.periodMs, limit, cost: costOf(stored.unit, cost) },
       )
     }
   }

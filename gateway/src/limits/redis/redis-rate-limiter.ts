@@ -1,5 +1,5 @@
 import type { Clock, Log, RandomBytes } from '@latchkey/shared'
-import { checkTokens, costOf } from '../cost.ts'
+import { checkCost, costOf, type LimitCost } from '../cost.ts'
 import type { LimitAsk, LimitDecision, LimitState, LimitTaken, RateLimiter } from '../rate-limiter.ts'
 import { unlimited } from '../unlimited.ts'
 import { sizeAhead } from './ahead.ts'
@@ -93,13 +93,14 @@ export class RedisRateLimiter implements RateLimiter {
     return this.#decidedLocally
   }
 
-  take(asks: readonly LimitAsk[], tokens: number): LimitDecision | Promise<LimitDecision> {
-    checkTokens(tokens)
+  take(asks: readonly LimitAsk[], tokens: number, nanoUsd = 0): LimitDecision | Promise<LimitDecision> {
+    const cost = { tokens, nanoUsd }
+    checkCost(cost)
     if (asks.every(({ limits }) => limits.length === 0)) return unlimited
-    if (this.#outage.lasts) return this.#decide(asks, tokens)
+    if (this.#outage.lasts) return this.#decide(asks, cost)
     const now = this.#options.clock.monotonic()
     const booked = this.#book(asks, now)
-    return this.#takeAhead(booked, tokens, now) ?? this.#ask(asks, booked, tokens, 'lapsed')
+    return this.#takeAhead(booked, cost, now) ?? this.#ask(asks, booked, cost, 'lapsed')
   }
 
   /** What its timers do: tells Redis what came back, and renews slots. Resolves when Redis has heard of it. */
@@ -137,65 +138,65 @@ export class RedisRateLimiter implements RateLimiter {
   }
 
   /** The decision by what was taken in advance, or null where that doesn't cover the request. */
-  #takeAhead(booked: readonly Booked[], tokens: number, now: number): LimitTaken | null {
+  #takeAhead(booked: readonly Booked[], cost: LimitCost, now: number): LimitTaken | null {
     for (const { limits } of booked) {
       for (const { stored, bucket } of limits)
-        if (!bucket?.has(costOf(stored.unit, tokens), stored.limit, now)) return null
+        if (!bucket?.has(costOf(stored.unit, cost), stored.limit, now)) return null
     }
     for (const { limits } of booked)
-      for (const { stored, bucket } of limits) bucket?.use(costOf(stored.unit, tokens))
-    return this.#grant(booked, this.#newId(), tokens, stateByBooks(booked, now))
+      for (const { stored, bucket } of limits) bucket?.use(costOf(stored.unit, cost))
+    return this.#grant(booked, this.#newId(), cost, stateByBooks(booked, now))
   }
 
   async #ask(
     asks: readonly LimitAsk[],
     booked: readonly Booked[],
-    tokens: number,
+    cost: LimitCost,
     chunks: 'all' | 'lapsed',
   ): Promise<LimitDecision> {
     const now = this.#options.clock.monotonic()
     const id = this.#newId()
     const instances = this.#instances()
-    const ahead = sizeAhead(booked, tokens, instances, now)
+    const ahead = sizeAhead(booked, cost, instances, now)
     // A bucket has one chunk at a time.
     const returned = ahead > 0 ? 'all' : chunks
-    const call = questionOf(booked, { id, tokens, ahead, instances, chunks: returned, now })
+    const call = questionOf(booked, { id, cost, ahead, instances, chunks: returned, now })
     for (const { book } of booked) if (book.hasSlots) this.#deliveries.addSlots(book)
     if (ahead > 0) setAsking(booked, true)
     let answer: Answer
     try {
       answer = await this.#send(call)
     } catch {
-      return this.#decide(asks, tokens)
+      return this.#decide(asks, cost)
     } finally {
       if (ahead > 0) setAsking(booked, false)
     }
-    if (answer.ahead > 0) this.#keepAhead(booked, tokens, answer, now)
+    if (answer.ahead > 0) this.#keepAhead(booked, cost, answer, now)
     const state = stateByAnswer(booked, answer, now)
-    if (answer.refusing === null) return this.#grant(booked, id, tokens, state)
+    if (answer.refusing === null) return this.#grant(booked, id, cost, state)
     // What this process has in advance of a shared bucket may be what is missing.
-    if (returned === 'lapsed' && haveChunks(booked)) return this.#ask(asks, booked, tokens, 'all')
+    if (returned === 'lapsed' && haveChunks(booked)) return this.#ask(asks, booked, cost, 'all')
     const refusing = state[answer.refusing]
-    if (refusing === undefined) return this.#decide(asks, tokens)
+    if (refusing === undefined) return this.#decide(asks, cost)
     const { scope, limit } = refusing
     return { kind: 'refused', scope, limit, retryAfterMs: answer.retryAfterMs, state }
   }
 
-  #keepAhead(booked: readonly Booked[], tokens: number, { ahead, span }: Answer, now: number): void {
+  #keepAhead(booked: readonly Booked[], cost: LimitCost, { ahead, span }: Answer, now: number): void {
     for (const { book, limits } of booked) {
       for (const { stored, bucket } of limits)
-        bucket?.keep(ahead * costOf(stored.unit, tokens), stored.limit, span, now + chunkLifeMs)
+        bucket?.keep(ahead * costOf(stored.unit, cost), stored.limit, span, now + chunkLifeMs)
       this.#deliveries.add(book)
     }
   }
 
-  #grant(booked: readonly Booked[], id: string, tokens: number, state: readonly LimitState[]): LimitTaken {
+  #grant(booked: readonly Booked[], id: string, cost: LimitCost, state: readonly LimitState[]): LimitTaken {
     for (const each of booked) {
       const hasSlot = limitsSlots(each)
       each.book.begin(id, hasSlot)
       if (hasSlot) this.#deliveries.addSlots(each.book)
     }
-    return { kind: 'taken', grant: new RedisGrant(booked, id, tokens, this.#ended), state }
+    return { kind: 'taken', grant: new RedisGrant(booked, id, cost, this.#ended), state }
   }
 
   readonly #ended = (booked: readonly Booked[], slotsFreed: boolean): void => {
@@ -206,9 +207,9 @@ export class RedisRateLimiter implements RateLimiter {
     for (const book of books) this.#deliveries.add(book)
   }
 
-  #decide(asks: readonly LimitAsk[], tokens: number): LimitDecision {
+  #decide(asks: readonly LimitAsk[], cost: LimitCost): LimitDecision {
     this.#decidedLocally += 1
-    return this.#local.take(asks, tokens)
+    return this.#local.take(asks, cost.tokens, cost.nanoUsd)
   }
 
   /** Its failure begins an outage. What comes too late has been counted all the same, to be on the safe side. */

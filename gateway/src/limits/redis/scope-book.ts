@@ -1,5 +1,4 @@
-import type { StoredLimit } from '@latchkey/shared'
-import { periodMs } from '../period.ts'
+import { type Limit, type RefillingLimit, refillMs } from '../limit.ts'
 import type { LimitScope } from '../rate-limiter.ts'
 import { BucketBook } from './bucket-book.ts'
 import type { Correction, SlotChanges } from './call.ts'
@@ -7,7 +6,7 @@ import { Demand } from './demand.ts'
 
 /** One limit of a scope with what this process has of it; null: slots. */
 export interface BookedLimit {
-  readonly stored: StoredLimit
+  readonly stored: Limit
   readonly bucket: BucketBook | null
 }
 
@@ -22,7 +21,7 @@ export class ScopeBook {
   readonly #inFlight = new Map<string, boolean>()
   #slots = 0
   #released: string[] = []
-  #limits: readonly StoredLimit[] = []
+  #limits: readonly Limit[] = []
   #booked: readonly BookedLimit[] = []
 
   /** The organization is the hash tag of its keys, so that all of a request's are on one node of a cluster. */
@@ -48,12 +47,12 @@ export class ScopeBook {
     return this.#inFlight.size === 0 && !this.isOpen && this.demand.perSecond(now) === 0
   }
 
-  book(limits: readonly StoredLimit[]): readonly BookedLimit[] {
+  book(limits: readonly Limit[]): readonly BookedLimit[] {
     if (limits !== this.#limits) {
       this.#limits = limits
       this.#booked = limits.map((stored) => ({
         stored,
-        bucket: stored.unit === 'concurrency' ? null : this.#bucketOf(stored.unit, stored.per),
+        bucket: stored.unit === 'concurrency' ? null : this.#bucketOf(stored),
       }))
     }
     return this.#booked
@@ -116,11 +115,11 @@ export class ScopeBook {
     for (const bucket of this.#buckets.values()) bucket.drop()
   }
 
-  #bucketOf(unit: 'requests' | 'tokens', per: keyof typeof periodMs): BucketBook {
-    const name = `${unit}:${per}`
+  #bucketOf(limit: RefillingLimit): BucketBook {
+    const name = `${limit.unit}:${limit.per}`
     let bucket = this.#buckets.get(name)
     if (bucket === undefined) {
-      bucket = new BucketBook(this.#keyPrefix + name, periodMs[per])
+      bucket = new BucketBook(this.#keyPrefix + name, refillMs(limit))
       this.#buckets.set(name, bucket)
     }
     return bucket
