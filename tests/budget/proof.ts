@@ -6,7 +6,7 @@ export const patient = { timeout: 240_000 }
 /** What a scenario of the proof finds wrong, in its small size. `npm run prove-budgets` runs all of them in full. */
 export async function violationsOf(
   run: (surroundings: Surroundings) => Promise<Trial | readonly Trial[]>,
-  processes: 1 | 2,
+  processes: 1 | 2 | 3,
 ): Promise<readonly string[]> {
   const trials = await run({ size: 'quick', seed: 1, kills: 3, processes, say: () => undefined })
   return [trials]

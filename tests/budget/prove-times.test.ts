@@ -12,18 +12,19 @@ test(
   },
 )
 
-test(
+// They wait for heartbeats, and can do so together.
+test.concurrent(
   'a clock of the database that steps by an hour, on or back, refuses nobody and loses nothing',
   patient,
-  async () => {
+  async ({ expect }) => {
     expect(await violationsOf(databaseClockSteps, 1)).toEqual([])
   },
 )
 
-test(
+test.concurrent(
   'a clock of the gateway that steps by an hour, on or back, refuses nobody and loses nothing',
   patient,
-  async () => {
+  async ({ expect }) => {
     expect(await violationsOf(wallClockSteps, 1)).toEqual([])
   },
 )

@@ -71,6 +71,7 @@ const providerKey: BoundProviderKey = {
   provider: 'openai',
   baseUrl: 'https://api.openai.com/v1',
   budgets: [],
+  limits: [],
   sealed: {} as SealedProviderKey,
 }
 const candidate = { providerKey, provider: openai, budgets: [], shownBudgets: [] }
@@ -84,6 +85,7 @@ const answered: AttemptEnd = {
     whole: true,
     truncated: false,
     disconnected: false,
+    revoked: false,
     bytes: 40_000,
     firstByteAt: 1,
   },

@@ -11,17 +11,20 @@ import {
   refusalPageWire,
   requestsWire,
   Secret,
+  type StoredLimit,
   type StoredPolicy,
   systemClock,
   systemRandom,
 } from '@latchkey/shared'
 import { openPolicy, type Vault } from '@latchkey/vault'
+import { inject } from 'vitest'
 import type { z } from 'zod'
 import { setScopeBudgets } from '../../gateway/src/admin/scope-budgets.ts'
 import { readAdminToken } from '../../gateway/src/admin/token.ts'
 import { readConfig } from '../../gateway/src/config.ts'
 import { startGateway } from '../../gateway/src/runtime/gateway.ts'
 import { type RecordedLog, recordLog } from './recorded-log.ts'
+import { copyDatabase } from './shared-servers.ts'
 
 /** A proxy key for a test, in the clear. */
 export interface TestKey {
@@ -35,6 +38,7 @@ export interface TestProvider {
   readonly provider?: string
   readonly secret?: string
   readonly budgets?: readonly z.output<typeof budgetLimitWire>[]
+  readonly limits?: readonly StoredLimit[]
 }
 
 export interface TestKeyOptions extends Partial<StoredPolicy> {
@@ -44,7 +48,10 @@ export interface TestKeyOptions extends Partial<StoredPolicy> {
   readonly group?: GroupId
 }
 
-/** A gateway of this process, with a database and ports of its own. */
+/**
+ * A gateway of this process, with a database and ports of its own: embedded, or in server mode where its project has
+ * servers for it.
+ */
 export interface TestGateway {
   /** Origins of the data plane and the admin plane. */
   readonly url: string
@@ -77,6 +84,7 @@ export async function startTestGateway(env: Readonly<Record<string, string>> = {
     LATCHKEY_PORT: '0',
     LATCHKEY_ADMIN_PORT: '0',
     LATCHKEY_ALLOW_UPSTREAM_CIDRS: '127.0.0.0/8',
+    ...(env.DATABASE_URL === undefined ? await serverSettings(dataDirectory) : {}),
     ...env,
   })
   const gateway = await startGateway(config, { clock: systemClock, random: systemRandom, log })
@@ -114,6 +122,19 @@ export async function startTestGateway(env: Readonly<Record<string, string>> = {
   }
 }
 
+/** The databases that this test file has, by the data directories of their gateways. */
+const databases = new Map<string, Promise<string>>()
+
+/** What a gateway is told in server mode; nothing where it runs embedded. A data directory keeps its database. */
+async function serverSettings(dataDirectory: string): Promise<Readonly<Record<string, string>>> {
+  const servers = inject('sharedServers')
+  if (servers === undefined) return {}
+  if (servers.redis.kind === 'missing') throw new Error(servers.redis.reason)
+  const database = databases.get(dataDirectory) ?? copyDatabase(servers)
+  databases.set(dataDirectory, database)
+  return { DATABASE_URL: await database, REDIS_URL: servers.redis.url }
+}
+
 async function mint(
   vault: Vault,
   providers: readonly TestProvider[],
@@ -121,7 +142,13 @@ async function mint(
 ): Promise<TestKey> {
   const organizationId = vault.defaultOrganizationId
   const names: string[] = []
-  for (const { provider = 'openai-compatible', baseUrl, secret, budgets: own = [] } of providers) {
+  for (const {
+    provider = 'openai-compatible',
+    baseUrl,
+    secret,
+    budgets: own = [],
+    limits = [],
+  } of providers) {
     const name = `provider-${randomUUID()}`
     const added = await vault.providerKeys.add({
       ...{ organizationId, name, provider, baseUrl },
@@ -132,6 +159,7 @@ async function mint(
     await vault.changes.transact((trx) =>
       setScopeBudgets(trx, { organizationId, kind: 'provider_key', id }, own, systemClock, systemRandom),
     )
+    if (limits.length > 0) await vault.providerKeys.change(organizationId, name, { limits })
     names.push(name)
   }
   const created = await vault.proxyKeys.create({

@@ -221,6 +221,9 @@ export class BudgetEngine {
       case 'room':
         this.#leasing.room(message.window)
         break
+      case 'joined':
+        if (message.from !== this.#heartbeat.epoch) this.#heartbeat.beatSoon()
+        break
       default:
         message satisfies never
     }

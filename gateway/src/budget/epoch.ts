@@ -1,4 +1,5 @@
 import type { EpochId } from '@latchkey/shared'
+import { budgetChannel, joinedSql } from './message.ts'
 import { type Queryable, runStatement } from './statement.ts'
 
 /** An epoch that has not ended, as a heartbeat sees it. */
@@ -20,7 +21,11 @@ export type Beat =
 
 const begin = {
   name: 'begin-epoch',
-  text: `INSERT INTO process_epoch (id, counter, started_at) VALUES ($1, 0, clock_timestamp()) ON CONFLICT DO NOTHING`,
+  text: `
+WITH own AS (
+  INSERT INTO process_epoch (id, counter, started_at) VALUES ($1, 0, clock_timestamp()) ON CONFLICT DO NOTHING RETURNING id
+)
+SELECT pg_notify('${budgetChannel}', ${joinedSql('id')}) FROM own`,
 }
 
 const beat = {
@@ -46,7 +51,7 @@ UPDATE process_epoch SET ended_at = clock_timestamp() FROM own WHERE process_epo
 RETURNING process_epoch.id`,
 }
 
-/** Begins an epoch of an id that was just minted. Beginning it twice is beginning it once. */
+/** Begins an epoch of an id that was just minted, and tells the others. Beginning it twice is beginning it once. */
 export async function beginEpoch(database: Queryable, epoch: EpochId): Promise<void> {
   await runStatement(database, begin, [epoch])
 }

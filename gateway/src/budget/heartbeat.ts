@@ -34,6 +34,8 @@ interface Moment {
 
 const firstRetryMs = 100
 const longestRetryMs = 1_000
+/** However many processes begin at once, and whoever says so. */
+const soonMs = 100
 
 /**
  * The proof of life of this process. Holds are taken only while the last heartbeat that was acknowledged, counted
@@ -51,6 +53,8 @@ export class Heartbeat {
   #timer: NodeJS.Timeout | null = null
   #retryMs = firstRetryMs
   #begun = false
+  /** A beat is due soon, and has not begun. */
+  #wanted = false
   #closed = false
 
   constructor(options: HeartbeatOptions) {
@@ -89,7 +93,14 @@ export class Heartbeat {
       this.#disconnect()
       throw error
     }
-    this.#schedule(this.#options.times.beatEvery)
+    this.#scheduleNext()
+  }
+
+  /** Beats within a moment, once for all who ask for it: there is something new that a beat learns. */
+  beatSoon(): void {
+    if (this.#wanted) return
+    this.#wanted = true
+    if (this.#beating === null) this.#scheduleNext()
   }
 
   /** Beats now, and resolves when that was answered or has failed; `trusted` tells which. */
@@ -110,12 +121,13 @@ export class Heartbeat {
   }
 
   async #beatOnce(): Promise<void> {
-    const { clock, log, times } = this.#options
+    const { clock, log } = this.#options
+    this.#wanted = false
     try {
       await this.#attempt()
       this.#failedSince = null
       this.#retryMs = firstRetryMs
-      this.#schedule(times.beatEvery)
+      this.#scheduleNext()
     } catch (error) {
       if (this.#failedSince === null) log.warn('budget.heartbeat_failed', errorFields(error))
       this.#failedSince ??= clock.monotonic()
@@ -175,6 +187,10 @@ export class Heartbeat {
     const client = this.#client
     this.#client = null
     client?.release(true)
+  }
+
+  #scheduleNext(): void {
+    this.#schedule(this.#wanted ? soonMs : this.#options.times.beatEvery)
   }
 
   #schedule(milliseconds: number): void {

@@ -83,6 +83,8 @@ export async function auditRecords(
   const missing = served.filter((id) => !successes.has(id))
   const faults =
     missing.length === 0 ? [] : [`${missing.length} answers have no record, ${missing[0]} for one`]
+  if (successes.size < records.filter(({ status }) => status < 300).length)
+    faults.push('a request has two records')
   for (const { id, cost, held, settlements } of records) {
     if (cost === null || held === null) faults.push(`the record ${id} has no cost`)
     else if (cost > held && !overage) faults.push(`the record ${id} costs ${usd(cost)} and held ${usd(held)}`)

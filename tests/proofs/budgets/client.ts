@@ -11,16 +11,18 @@ export interface Outcome {
   readonly requestId: string | null
   /** Whether the answer ended as HTTP says it must. */
   readonly complete: boolean
+  /** Whether a successful answer lacks its end: the last event of a stream, or the rest of a document. */
+  readonly broken: boolean
 }
 
-const nothing: Outcome = { status: null, code: null, requestId: null, complete: false }
+const nothing: Outcome = { status: null, code: null, requestId: null, complete: false, broken: false }
 
 /** Applications, as the gateway sees them. */
 export class Clients {
   readonly #agent = new Agent({ connections: null, pipelining: 1, headersTimeout: 0, bodyTimeout: 0 })
 
-  /** One request, as far as its client waits for the answer. Whatever goes wrong is an outcome. */
-  async send(origin: string, ask: Ask): Promise<Outcome> {
+  /** One request, as far as its client waits for the answer. Whatever goes wrong is an outcome. `onHead`: its status is there. */
+  async send(origin: string, ask: Ask, onHead = () => {}): Promise<Outcome> {
     const leaving = new AbortController()
     const timer =
       ask.leaves !== null && 'afterMs' in ask.leaves
@@ -46,6 +48,7 @@ export class Clients {
         status: answer.statusCode,
         requestId: typeof requestId === 'string' ? requestId : null,
       }
+      onHead()
       const mostEvents = ask.leaves !== null && 'afterEvents' in ask.leaves ? ask.leaves.afterEvents : null
       let text = ''
       if (mostEvents === 0) throw new Error('left')
@@ -53,7 +56,8 @@ export class Clients {
         text += String(chunk)
         if (mostEvents !== null && text.split('\n\n').length > mostEvents) throw new Error('left')
       }
-      return { ...head, code: answer.statusCode < 400 ? null : codeOf(text), complete: true }
+      const broken = answer.statusCode < 300 && !isWhole(text, ask.stream)
+      return { ...head, code: answer.statusCode < 400 ? null : codeOf(text), complete: true, broken }
     } catch {
       // It left, or the connection broke: which of the two is known to whoever asked.
       leaving.abort()
@@ -66,6 +70,17 @@ export class Clients {
   /** Ends every connection, at once. */
   close(): Promise<void> {
     return this.#agent.destroy()
+  }
+}
+
+/** Whether an answer says all that it was to say. */
+function isWhole(text: string, stream: boolean): boolean {
+  if (stream) return text.trimEnd().endsWith('data: [DONE]')
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
   }
 }
 

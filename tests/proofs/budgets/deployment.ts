@@ -13,8 +13,11 @@ import {
   groupWire,
   mintedProxyKeyWire,
   type NanoUsd,
+  type RateLimitWire,
 } from '@latchkey/shared'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
+import { startRedis, type TestRedis } from '../../support/redis.ts'
+import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
 import { Clients } from './client.ts'
 import { DatabaseClock } from './database-clock.ts'
 import { type Gateway, startGateway } from './gateway.ts'
@@ -27,6 +30,10 @@ export interface DeploymentOptions {
   readonly database: 'embedded' | 'shared'
   readonly seed: number
   readonly settings?: Readonly<Record<string, string>>
+  /** A Redis that they share, too. */
+  readonly redis?: boolean
+  /** They reach the shared Postgres on a way that a fault can cut or slow down. */
+  readonly severable?: boolean
   /** What a shared database's clock says at first (ISO 8601), if it is one that can be set. */
   readonly clock?: string
 }
@@ -45,6 +52,7 @@ export interface KeyOptions {
   readonly fit?: 'refuse' | 'clamp'
   /** How often a request is sent again before its first byte. */
   readonly retries?: number
+  readonly limits?: readonly RateLimitWire[]
 }
 
 const patienceMs = 30_000
@@ -56,7 +64,6 @@ export class Deployment {
   readonly upstream: Upstream
   readonly ledger: Ledger
   readonly clients = new Clients()
-  /** Null where the gateway has its own. */
   /** Of its gateways: what they keep, and the embedded Postgres's log. */
   readonly dataDirectory: string
   readonly #started: Started
@@ -83,7 +90,7 @@ export class Deployment {
 
   /** Starts everything. What has started by then is stopped where something does not. */
   static async start(options: DeploymentOptions): Promise<Deployment> {
-    const started: Started = { directory: temporaryDirectory(), upstream: null, postgres: null, gateways: [] }
+    const started: Started = { directory: temporaryDirectory(), ...nothingYet, gateways: [] }
     unfinished.add(started)
     try {
       return await Deployment.#start(options, started)
@@ -99,6 +106,11 @@ export class Deployment {
     started.upstream = upstream
     const postgres = options.database === 'shared' ? await startPostgres({ maxConnections: 100 }) : null
     started.postgres = postgres
+    const redis = options.redis === true ? await startRedis() : null
+    started.redis = redis
+    const severable = postgres !== null && options.severable === true
+    const toPostgres = severable ? await startTcpProxy({ port: postgres.port }) : null
+    started.toPostgres = toPostgres
     const name = (await postgres?.createDatabase()) ?? 'latchkey'
     if (postgres !== null && options.clock !== undefined) {
       const clock = new DatabaseClock(postgres, name)
@@ -110,7 +122,10 @@ export class Deployment {
       LATCHKEY_PORT: '0',
       LATCHKEY_ADMIN_PORT: '0',
       LATCHKEY_ALLOW_UPSTREAM_CIDRS: '127.0.0.0/8',
-      ...(postgres === null ? {} : { DATABASE_URL: postgres.url(name) }),
+      ...(postgres === null
+        ? {}
+        : { DATABASE_URL: onPort(postgres.url(name), toPostgres?.port ?? postgres.port) }),
+      ...(redis === null ? {} : { REDIS_URL: redis.url }),
       ...options.settings,
     }
     const starts = Array.from({ length: options.processes }, async () => {
@@ -143,6 +158,20 @@ export class Deployment {
     const { postgres } = this.#started
     if (postgres === null) throw new Error('the gateway has its own Postgres')
     return postgres
+  }
+
+  /** The Redis that they share. Throws where there is none. */
+  get redis(): TestRedis {
+    const { redis } = this.#started
+    if (redis === null) throw new Error('the gateways have no Redis')
+    return redis
+  }
+
+  /** The way on which the gateways reach Postgres. Throws where it is not severable. */
+  get toPostgres(): TcpProxy {
+    const { toPostgres } = this.#started
+    if (toPostgres === null) throw new Error('nothing can be done to the way to Postgres')
+    return toPostgres
   }
 
   get clock(): DatabaseClock {
@@ -180,15 +209,16 @@ export class Deployment {
 
   async mint(
     name: string,
-    { total, others = {}, group, fit = 'refuse', retries = 0 }: KeyOptions,
+    { total, others = {}, group, fit = 'refuse', retries = 0, limits = [] }: KeyOptions,
   ): Promise<ProofKey> {
-    const limits = Object.entries({ ...others, total })
+    const budgets = Object.entries({ ...others, total })
     const minted = await this.admin('POST', '/keys', {
       name,
       fit,
       retries,
       providerKeys: [providerKey],
-      budgets: limits.map(([period, limit]) => ({ period, limitUsd: formatUsd(limit) })),
+      limits,
+      budgets: budgets.map(([period, limit]) => ({ period, limitUsd: formatUsd(limit) })),
       ...(group === undefined ? {} : { group }),
     })
     const { id, key } = mintedProxyKeyWire.parse(minted)
@@ -260,7 +290,11 @@ interface Started {
   readonly gateways: Gateway[]
   upstream: Upstream | null
   postgres: TestPostgres | null
+  redis: TestRedis | null
+  toPostgres: TcpProxy | null
 }
+
+const nothingYet = { upstream: null, postgres: null, redis: null, toPostgres: null } as const
 
 const unfinished = new Set<Started>()
 
@@ -271,13 +305,21 @@ export async function discardAll(): Promise<void> {
 
 /** The exit codes of the gateways. */
 async function stopAll(started: Started): Promise<readonly (number | null)[]> {
-  const { directory, gateways, upstream, postgres } = started
+  const { directory, gateways, upstream, postgres, redis, toPostgres } = started
   const codes = await Promise.all(gateways.map((gateway) => gateway.stop()))
   await upstream?.stop()
+  await toPostgres?.close()
   await postgres?.discard()
+  await redis?.discard()
   rmSync(directory, { recursive: true, force: true, maxRetries: 10 })
   unfinished.delete(started)
   return codes
+}
+
+function onPort(url: string, port: number): string {
+  const other = new URL(url)
+  other.port = String(port)
+  return other.href
 }
 
 function temporaryDirectory(): string {

@@ -57,7 +57,7 @@ async function untilStruck(deployment: Deployment, dice: Dice, load: Load): Prom
 }
 
 /** Resolves when no lease of a process that is dead is open any more. */
-function swept(deployment: Deployment, processes: number): Promise<void> {
+export function swept(deployment: Deployment, processes: number): Promise<void> {
   return deployment.until(
     'what dead processes had leased is swept',
     async () => {

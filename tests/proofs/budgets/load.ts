@@ -48,6 +48,11 @@ export class Load {
     return this.codes.get(said) ?? 0
   }
 
+  /** How many requests have ended. */
+  get total(): number {
+    return [...this.codes.values()].reduce((sum, count) => sum + count, 0)
+  }
+
   /** Counts anew from here on. */
   forget(): void {
     this.codes.clear()

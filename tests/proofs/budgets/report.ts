@@ -43,16 +43,18 @@ export function tableOf(trials: readonly Reported[]): string {
         column === 1 ? cell.padEnd(widths[column] ?? 0) : cell.padStart(widths[column] ?? 0),
       )
       .join('  ')
-  return [head, ...rows].map(line).join('\n')
+  const measured = trials.flatMap((trial) => trial.measured.map((text) => `${trial.scenario}  ${text}`))
+  return [...[head, ...rows].map(line), ...(measured.length === 0 ? [] : ['']), ...measured].join('\n')
 }
 
 /** The trials as JSON, for machines; amounts are decimal strings of dollars. */
 export function jsonOf(seed: number, trials: readonly Reported[]): string {
   const usd = (amounts: Readonly<Record<string, NanoUsd>>) =>
     Object.fromEntries(Object.entries(amounts).map(([name, amount]) => [`${name}Usd`, formatUsd(amount)]))
-  const data = trials.map(({ scenario, name, processes, requests, figures, violations }) => ({
+  const data = trials.map(({ scenario, name, processes, requests, figures, measured, violations }) => ({
     ...{ scenario, name, processes, requests },
     ...usd({ ...figures }),
+    measured,
     violations,
   }))
   return JSON.stringify({

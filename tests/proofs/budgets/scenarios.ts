@@ -13,7 +13,7 @@ export interface Scenario {
   readonly number: number
   readonly title: string
   /** On how many processes it is run, one after the other. */
-  readonly processes: readonly (1 | 2)[]
+  readonly processes: readonly number[]
   run(surroundings: Surroundings): Promise<readonly Trial[]>
 }
 

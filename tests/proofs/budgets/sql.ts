@@ -27,6 +27,7 @@ export async function sql({ size, say }: Surroundings): Promise<readonly Trial[]
       processes: 0,
       requests: 0,
       figures: { charges: none, settled: none, leased: none, unsettled: none, overage: none, limit: none },
+      measured: [],
       violations: code === 0 ? [] : lines,
     },
   ]

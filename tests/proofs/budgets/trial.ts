@@ -10,7 +10,7 @@ export interface Surroundings {
   readonly seed: number
   /** How often a gateway is killed. */
   readonly kills: number
-  readonly processes: 1 | 2
+  readonly processes: number
   /** Says what is being done. */
   readonly say: (text: string) => void
 }
@@ -21,6 +21,8 @@ export interface Trial {
   readonly processes: number
   readonly requests: number
   readonly figures: Omit<Audit, 'violations'>
+  /** What was measured on the way, in words. */
+  readonly measured: readonly string[]
   readonly violations: readonly string[]
 }
 
@@ -32,6 +34,7 @@ export interface TrialOptions extends Partial<DeploymentOptions> {
 /** What a trial notes on its way. */
 export class Notes {
   readonly violations: string[] = []
+  readonly measured: string[] = []
   readonly #served: { readonly id: string; readonly by: Gateway }[] = []
   #requests = 0
 
@@ -44,10 +47,16 @@ export class Notes {
     return this.#served.filter(({ by }) => !by.killed).map(({ id }) => id)
   }
 
+  /** The ids of successful answers of processes that were killed afterwards. */
+  get orphaned(): readonly string[] {
+    return this.#served.filter(({ by }) => by.killed).map(({ id }) => id)
+  }
+
   /** Notes what became of a request that `by` was sent. */
   add(outcome: Outcome, by: Gateway): void {
     this.#requests++
-    const { status, requestId } = outcome
+    const { status, requestId, broken, complete } = outcome
+    this.expect(!broken || !complete, `the broken answer of ${requestId} ended as if it were whole`)
     if (status !== null && status < 300 && requestId !== null) this.#served.push({ id: requestId, by })
   }
 
@@ -85,7 +94,8 @@ export async function trial(
     notes.violations.push(...(await deployment.discard()))
   }
   for (const violation of notes.violations.slice(0, mostShown)) say(`  violated: ${violation}`)
-  return { name, processes, requests: notes.requests, figures, violations: notes.violations }
+  const { requests, measured, violations } = notes
+  return { name, processes, requests, figures, measured, violations }
 }
 
 const mostShown = 10
