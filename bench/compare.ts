@@ -11,9 +11,9 @@ import { type Workload, workloads } from './workloads.ts'
 const restMs = 5000
 const keysAtOnce = 4
 /** What a target forgets while others have their turn (caches, pages of memory) comes back in this time. */
-const leadInSeconds = 1
-const warmUnits = 20_000
-const mostWarmUps = 5
+const leadInSeconds = 2
+const warmUnits = 60_000
+const mostWarmUps = 8
 
 /** Measures the targets side by side, in interleaved rounds, so that what changes with time favours none. */
 export async function compare(options: Options, say: (line: string) => void): Promise<Results> {

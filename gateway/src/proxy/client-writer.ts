@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { cutOff } from './cut-off.ts'
 import { beginning, endsEvent, streamEnding } from './event-stream.ts'
-import { GatheredBytes } from './gathered-bytes.ts'
 
 /** Where the bytes come from: it can be asked to wait. */
 export interface Source {
@@ -13,15 +12,13 @@ export interface Source {
 const copiedBytes = 8 * 1024
 
 /**
- * Writes one answer to the client, whole or as it comes. What comes in one tick leaves in one write. While the
- * client reads too slowly, its source waits; a client that stands still for too long is cut off.
+ * Writes one answer to the client, whole or as it comes. While the client reads too slowly, its source waits; a client
+ * that stands still for too long is cut off.
  */
 export class ClientWriter {
   readonly #outgoing: ServerResponse
   readonly #source: Source
   readonly #idleTimeoutMs: number
-  readonly #pending = new GatheredBytes()
-  #scheduled = false
   #waiting = false
   #ending = beginning
 
@@ -31,21 +28,22 @@ export class ClientWriter {
     this.#idleTimeoutMs = idleTimeoutMs
   }
 
-  /** Begins an answer that will come in pieces. `headers`: name, value, name, value…. */
+  /** Begins an answer that will come in pieces. Its head leaves with the first of them, or with `flush`. `headers`: name, value, name, value…. */
   begin(status: number, headers: string[]): void {
     this.#outgoing.writeHead(status, headers)
-    this.#schedule()
   }
 
   write(bytes: Buffer): void {
-    this.#pending.append(bytes)
-    this.#schedule()
+    const outgoing = this.#outgoing
+    if (outgoing.destroyed || outgoing.writableEnded) return
+    this.#ending = streamEnding(this.#ending, bytes)
+    if (!outgoing.write(bytes) && !this.#waiting) this.#wait()
   }
 
-  /** Writes what is left and ends the answer. */
-  end(): void {
-    if (this.#pending.length === 0) this.#outgoing.end()
-    else this.#outgoing.end(this.#pending.take())
+  /** Writes the last piece, which may be empty, and ends the answer. */
+  end(bytes: Buffer): void {
+    if (bytes.length === 0) this.#outgoing.end()
+    else this.#outgoing.end(bytes)
   }
 
   /** Writes a whole answer at once. */
@@ -61,31 +59,16 @@ export class ClientWriter {
    * why, goes between events only, and never to a client that isn't reading: the end must not wait for it.
    */
   breakOff(lastEvent: string | null): void {
-    this.flush()
     const outgoing = this.#outgoing
     if (outgoing.destroyed || lastEvent === null || this.#waiting || !endsEvent(this.#ending))
       cutOff(outgoing)
     else outgoing.write(lastEvent, () => cutOff(outgoing))
   }
 
-  /** Writes the head, if it has not gone, and what has gathered in this tick. */
+  /** Sends the head, if it has not gone. */
   flush(): void {
-    this.#scheduled = false
     const outgoing = this.#outgoing
-    if (outgoing.destroyed || outgoing.writableEnded) return
-    if (this.#pending.length === 0) {
-      outgoing.flushHeaders()
-      return
-    }
-    const bytes = this.#pending.take()
-    this.#ending = streamEnding(this.#ending, bytes)
-    if (!outgoing.write(bytes) && !this.#waiting) this.#wait()
-  }
-
-  #schedule(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    process.nextTick(flushWriter, this)
+    if (!outgoing.destroyed && !outgoing.writableEnded) outgoing.flushHeaders()
   }
 
   /** The source's own idle timeout rests while it waits: the client must not hold both for ever. */
@@ -102,8 +85,4 @@ export class ClientWriter {
     }
     outgoing.on('drain', goOn).on('close', goOn)
   }
-}
-
-function flushWriter(writer: ClientWriter): void {
-  writer.flush()
 }

@@ -9,6 +9,7 @@ import { CutByGateway } from './in-flight.ts'
 import { InterimAnswers } from './interim-answers.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { filterModelList } from './model-list.ts'
+import { passedBytes } from './passing-memory.ts'
 import { headerValue, type ResponseHeaders, responseHeaders, withoutHeaders } from './response-headers.ts'
 import { UsageEventCutter } from './usage-event-cutter.ts'
 
@@ -66,6 +67,9 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
   #cutter: UsageEventCutter | null = null
   /** An answer that is passed on when all of it is there. */
   #whole: GatheredBytes | null = null
+  /** What has come in this tick of an answer that is passed on as it comes. */
+  #arrived: Buffer[] = []
+  #scheduled = false
   #bytes = 0
   #firstByteAt: number | null = null
 
@@ -131,7 +135,10 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
     const small = headers.contentLength !== null && headers.contentLength <= wholeBytes && !events
     const unreadable = unreadableBy(headers, filtered)
     if (filtered || small || unreadable !== null) this.#whole = new GatheredBytes()
-    else if (!this.#gone) this.#writer.begin(this.#status, this.#head(this.#cutter !== null))
+    else if (!this.#gone) {
+      this.#writer.begin(this.#status, this.#head(this.#cutter !== null))
+      this.#schedule()
+    }
     if (unreadable !== null) controller.abort(new Error(unreadable))
   }
 
@@ -142,9 +149,8 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
       if (this.#bytes > wholeBytes) controller.abort(discarded)
       return
     }
-    this.#meter?.push(chunk)
-    this.#plan.tap?.push(chunk)
     if (this.#gone) {
+      this.#lookAt(chunk)
       this.#drained += chunk.length
       if (this.#drained > drainBytes) controller.abort(clientGone)
       return
@@ -155,18 +161,47 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
         controller.abort(new Error('the list of models is too large to filter'))
       return
     }
-    const passing = this.#cutter === null ? chunk : this.#cutter.push(chunk)
+    this.#arrived.push(chunk)
+    this.#schedule()
+  }
+
+  /** Once a tick: a burst of a hundred events is copied, looked at and written once. */
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    process.nextTick(passOn, this)
+  }
+
+  /** Passes on what has come in this tick, and the head before it. */
+  passOn(): void {
+    this.#scheduled = false
+    if (this.#ended || this.#gone) return
+    const passing = this.#passing()
     if (passing.length > 0) this.#writer.write(passing)
+    else this.#writer.flush()
+  }
+
+  /** What has come in this tick, metered, less what is cut out of it. */
+  #passing(): Buffer {
+    const bytes = this.#takeArrived()
+    return this.#cutter === null || bytes.length === 0 ? bytes : this.#cutter.push(bytes)
+  }
+
+  #takeArrived(): Buffer {
+    const bytes = joined(this.#arrived)
+    this.#arrived = []
+    if (bytes.length > 0) this.#lookAt(bytes)
+    passedBytes(bytes.length, this.#bytes)
+    return bytes
   }
 
   onResponseEnd(): void {
     if (this.#ended) return
     if (!this.#gone) {
-      if (this.#whole !== null) this.#answerWhole(this.#whole.take())
+      if (this.#whole !== null) this.#answerWhole(this.#takeWhole(this.#whole))
       else {
-        const rest = this.#cutter?.end()
-        if (rest !== undefined && rest.length > 0) this.#writer.write(rest)
-        this.#writer.end()
+        const passing = this.#passing()
+        this.#writer.end(this.#cutter === null ? passing : joined([passing, this.#cutter.end()]))
       }
     }
     this.#finishAnswered(true)
@@ -183,6 +218,7 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
       this.#finish({ kind: 'failed', error, ...this.#reached() })
       return
     }
+    this.passOn()
     const { provider, path, brokenStream } = this.#plan
     const events = this.#headers.mediaType === 'text/event-stream' && !this.#headers.encoded
     this.#writer.breakOff(events ? provider.streamError(path, brokenStream(error)) : null)
@@ -197,6 +233,9 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
       return
     }
     this.#gone = true
+    // The rest is for the meter alone.
+    if (this.#whole !== null) this.#takeWhole(this.#whole)
+    else this.#takeArrived()
     const worthwhile =
       this.#headers === null ? tellsUsage(this.#plan.endpoint) === 'always' : this.#meter !== null
     if (this.#controller === null || !worthwhile) {
@@ -216,6 +255,18 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
     const flat = this.#headers?.flat ?? []
     const passing = changed ? withoutHeaders(flat, ['content-length', 'etag']) : flat
     return [...passing, ...this.#plan.ownHeaders]
+  }
+
+  #takeWhole(whole: GatheredBytes): Buffer {
+    const bytes = whole.take()
+    this.#lookAt(bytes)
+    return bytes
+  }
+
+  /** Shows what has come to whoever reads along. */
+  #lookAt(bytes: Buffer): void {
+    this.#meter?.push(bytes)
+    this.#plan.tap?.push(bytes)
   }
 
   #answerWhole(body: Buffer): void {
@@ -265,6 +316,18 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
 
 function cutAsRevoked(error: Error | null): boolean {
   return error instanceof CutByGateway && error.code === 'revoked_api_key'
+}
+
+function passOn(relay: Relay): void {
+  relay.passOn()
+}
+
+const nothing = Buffer.alloc(0)
+
+function joined(chunks: readonly Buffer[]): Buffer {
+  const [first] = chunks
+  if (first === undefined) return nothing
+  return chunks.length === 1 ? first : Buffer.concat(chunks)
 }
 
 function tellsUsage(endpoint: Endpoint | null): Endpoint['tellsUsage'] {

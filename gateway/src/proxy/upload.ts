@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { LatchkeyError } from '@latchkey/shared'
 import type { MultipartScanner } from './multipart-scanner.ts'
+import { passedBytes } from './passing-memory.ts'
 import type { Refusal } from './refusal.ts'
 
 /** Why an upload was broken off on our side: the refusal that its model met on the way. */
@@ -113,6 +114,7 @@ export class Upload implements AsyncIterable<Buffer> {
       for await (const chunk of chunks) {
         idle.refresh()
         this.#bytes += chunk.length
+        passedBytes(chunk.length, this.#bytes)
         yield chunk
       }
     } finally {
