@@ -141,6 +141,33 @@ describe('keys', () => {
     expect(await chat(key)).toBe(401)
   })
 
+  test('a key that is revoked as compromised loses its running requests too, and says so when shown', async () => {
+    const { id, key } = await json(['keys', 'create', 'stolen', '--provider-key', 'try'])
+    const stream = await fetch(`${gateway.dataUrl}/v1/chat/completions`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${key}`,
+        'content-type': 'application/json',
+        ...{ 'x-simulator-pace': '10', 'x-simulator-tokens': '10000' },
+      },
+      body: JSON.stringify({ model: 'gpt-4o', stream: true, messages: [{ role: 'user', content: 'Hi' }] }),
+    })
+    const reader = stream.body?.getReader()
+    expect((await reader?.read())?.done).toBe(false)
+    const drained = (async () => {
+      while ((await reader?.read())?.done === false);
+    })()
+    const broken = expect(drained).rejects.toThrow('terminated')
+    expect(await json(['keys', 'revoke', id, '--compromised'])).toMatchObject({
+      status: 'revoked',
+      compromisedAt: expect.stringMatching(/^20/),
+    })
+    await broken
+    expect((await run(['keys', 'show', id])).stdout).toMatch(/^compromised +20/m)
+    const kept = await json(['keys', 'create', 'done-with', '--provider-key', 'try'])
+    expect((await json(['keys', 'revoke', kept.id])).compromisedAt).toBeNull()
+  })
+
   test('a whole token that was found somewhere can be revoked, and is not sent anywhere', async () => {
     const { id, key } = await json(['keys', 'create', 'leaked', '--provider-key', 'try'])
     expect(await json(['keys', 'revoke', `${key.slice(0, -49)}${'0'.repeat(49)}`])).toMatchObject({
@@ -242,7 +269,9 @@ describe('vault', () => {
     const { rootKeyId } = await json(['vault', 'status'])
     expect((await json(['vault', 'rotate', '--root'])).rootKeyId).not.toBe(rootKeyId)
     const { key } = await json(['keys', 'create', 'sealed-out', '--provider-key', 'try'])
+    expect((await run(['vault', 'status'])).stdout).toMatch(/^processes +1 live, 0 sealed$/m)
     expect(await json(['vault', 'seal'])).toMatchObject({ sealed: true })
+    expect((await run(['vault', 'status'])).stdout).toMatch(/^processes +1 live, 1 sealed$/m)
     expect(await chat(key)).toBe(503)
     expect(await json(['vault', 'unseal'])).toMatchObject({ sealed: false })
     expect(await chat(key)).toBe(200)

@@ -19,8 +19,13 @@ export interface Ended {
 
 /** Starts `latchkey` with these settings and no others of ours. */
 export function spawnLatchkey(args: readonly string[], settings: Settings): ChildProcess {
+  return spawnScript(script, args, settings)
+}
+
+/** As `spawnLatchkey`, of another program. */
+export function spawnScript(path: string, args: readonly string[], settings: Settings): ChildProcess {
   const { PATH = '', HOME = '' } = process.env
-  return spawn(process.execPath, ['--conditions=source', script, ...args], {
+  return spawn(process.execPath, ['--conditions=source', path, ...args], {
     env: { PATH, HOME, ...settings },
     stdio: ['pipe', 'pipe', 'pipe'],
   })

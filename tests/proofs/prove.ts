@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util'
 import { discardAll } from './budgets/deployment.ts'
 import { jsonOf, type Reported, tableOf } from './budgets/report.ts'
 import type { Scenario } from './budgets/scenarios.ts'
+import { end } from './end.ts'
 
 /** A proof that is run from the command line, scenario by scenario. */
 export interface Proof {
@@ -70,7 +71,7 @@ export async function prove(proof: Proof): Promise<void> {
       ? `all of ${reported.length} trials hold`
       : `${violated.length} of ${reported.length} trials do not hold; --seed ${seed} repeats this run`,
   )
-  process.exitCode = violated.length === 0 && reported.length > 0 ? 0 : 1
+  end(violated.length === 0 && reported.length > 0 ? 0 : 1)
 }
 
 function usageOf({ command, takes, kills, scenarios }: Proof): string {

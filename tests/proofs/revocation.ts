@@ -1,6 +1,7 @@
 // That a change at one gateway binds at every other in time: two processes on one Postgres and Redis, requests all the
 // while, and the time from the admin's answer to the last request that was served as before. `npm run prove-revocation`
 import { parseArgs } from 'node:util'
+import { end } from './end.ts'
 import { type Measured, measureAll } from './revocation/measure.ts'
 
 const usage = `npm run prove-revocation -- [--quick] [--measurements N] [--json]
@@ -42,5 +43,5 @@ else {
   process.stdout.write(`${values.json ? JSON.stringify(measured) : table(measured)}\n`)
   const violations = measured.flatMap((each) => each.violations)
   for (const violation of violations) process.stderr.write(`${violation}\n`)
-  if (violations.length > 0) process.exitCode = 1
+  end(violations.length > 0 ? 1 : 0)
 }

@@ -12,6 +12,7 @@ import { startGateway } from './budgets/gateway.ts'
 /** How many a minute the key may send, which is also how many it may send at once. */
 export const perMinute = 100
 const minuteMs = 60_000
+const lanes = 16
 
 export interface SharedLimitOptions {
   readonly requests: number
@@ -25,10 +26,16 @@ export interface SharedLimitResult {
   readonly requests: number
   /** By the upstream's own count. */
   readonly served: number
-  /** The most that the upstream saw in any minute. */
+  /** The most that the upstream saw in any minute, and the most that the promise allows. */
   readonly mostInAMinute: number
-  /** The most that any minute may have by the promise. */
   readonly bound: number
+  /** The same from the moment on at which Redis was killed; null: it was not. */
+  readonly outage: { readonly served: number; readonly bound: number } | null
+}
+
+/** Whether the promise was kept. */
+export function holds({ mostInAMinute, bound, outage }: SharedLimitResult): boolean {
+  return mostInAMinute <= bound && (outage === null || outage.served <= outage.bound)
 }
 
 /** Two gateways, each a process, one key, and an upstream that notes when each request came. */
@@ -72,7 +79,7 @@ export async function tryRequests({
     )
     const began = performance.now()
     let next = 0
-    const lanes = Array.from({ length: 16 }, async (_, lane) => {
+    const clients = Array.from({ length: lanes }, async (_, lane) => {
       const gateway = gateways[lane % 2] ?? first
       while (next < requests) {
         const due = began + (overMs * next++) / requests
@@ -84,12 +91,28 @@ export async function tryRequests({
         if (response.status !== 200 && response.status !== 429) throw new Error(`status ${response.status}`)
       }
     })
-    const killing = killRedis ? sleep(overMs / 2).then(() => redis.kill()) : null
-    await Promise.all([...lanes, killing])
-    // Each minute: what was full at its beginning, and what refills in it. With Redis gone, what each process
-    // gives by itself on top: together one limit more, full, from then on.
-    const bound = 2 * perMinute + (killRedis ? perMinute : 0)
-    return { requests, served: arrivals.length, mostInAMinute: most(arrivals), bound }
+    let killedAt = Number.POSITIVE_INFINITY
+    const kill = async () => {
+      await sleep(overMs / 2)
+      killedAt = performance.now()
+      await redis.kill()
+    }
+    await Promise.all([...clients, killRedis ? kill() : null])
+    const inOutage = arrivals.filter((arrival) => arrival >= killedAt).length
+    const sinceMs = Math.max(0, performance.now() - killedAt)
+    const outage = {
+      served: inOutage,
+      // The shares of both, full at first, with what refills in them; and what was on its way.
+      bound: perMinute + Math.ceil((perMinute * sinceMs) / minuteMs) + lanes,
+    }
+    return {
+      requests,
+      served: arrivals.length,
+      mostInAMinute: most(arrivals),
+      // Of each minute: what was full at its beginning, and what refills in it; with an outage one limit more.
+      bound: 2 * perMinute + (killRedis ? perMinute : 0),
+      outage: killRedis ? outage : null,
+    }
   } finally {
     await Promise.all(gateways.map((gateway) => gateway.stop()))
     await Promise.all([postgres.discard(), redis.discard()])

@@ -17,10 +17,8 @@ import { temporaryDirectory } from '../support/temporary-directory.ts'
 // Whole processes start in every one of them.
 vi.setConfig({ testTimeout: 120_000 })
 
-const postgres = await startPostgres({ maxConnections: 200 })
-afterAll(() => postgres.discard())
-const redis = await startRedis()
-afterAll(() => redis.discard())
+const [postgres, redis] = await Promise.all([startPostgres({ maxConnections: 200 }), startRedis()])
+afterAll(() => Promise.all([postgres.discard(), redis.discard()]))
 const workers = 2
 
 function start(database: string): KillableGateway {

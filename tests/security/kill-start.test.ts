@@ -51,7 +51,7 @@ test('a first start that is killed at any moment is completed by the starts afte
   expect(serversOf(directory)).toHaveLength(1)
   expect(await gateway.admin('POST', '/vault/verify', {})).toEqual({
     status: 200,
-    text: JSON.stringify({ providerKeys: 0, proxyKeys: 0, damaged: [] }),
+    text: JSON.stringify({ providerKeys: 0, proxyKeys: 0, bodyKeys: 0, damaged: [] }),
   })
   const added = await gateway.admin('POST', '/provider-keys', { name: 'try', provider: 'simulator' })
   expect(added.status).toBe(201)

@@ -10,7 +10,7 @@ import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 import { testVaultOn } from './fixture.ts'
 
-const kills = 14
+const kills = 7
 const atStart = 3
 const kinds = ['made', 'root-rotated', 'keyring-rotated'] as const
 const line = z.discriminatedUnion('kind', [

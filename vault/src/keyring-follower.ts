@@ -22,6 +22,8 @@ export interface KeyringFollowerOptions {
 const learnEveryMs = 100
 /** A root key that does not open the keyring is read again so often: an operator may have put the right one there. */
 const retryEveryMs = 30_000
+/** Whoever does not take its leave is not waited for by others 15 s later. */
+const leaveWithinMs = 1_000
 
 /**
  * Keeps the keyring of this process as the deployment has it: reads ring keys that another process added, seals and
@@ -125,13 +127,14 @@ export class KeyringFollower {
     await this.follow()
   }
 
-  /** Stops following and takes this process out of the list, if the database is there. */
+  /** Stops following and takes this process out of the list, if the database is there: it is not waited for long. */
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#timer)
     this.#stopWatching?.()
-    await this.#following
-    await this.#options.processes.leave().catch(() => undefined)
+    const { processes } = this.#options
+    const leaving = Promise.resolve(this.#following).then(() => processes.leave())
+    await Promise.race([leaving.catch(() => undefined), sleep(leaveWithinMs, undefined, { ref: false })])
     this.#wipe()
   }
 

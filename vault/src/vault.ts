@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   type Clock,
   type Database,
@@ -307,7 +308,8 @@ class OpenVault implements Vault {
 
   async close(): Promise<void> {
     this.#closing.abort()
-    await this.rotationIdle()
+    // It stops at its next batch; with the database away that may be long.
+    await Promise.race([this.rotationIdle(), sleep(rotationEndsWithinMs, undefined, { ref: false })])
     await this.#follower.close()
     await this.changes.close()
   }
@@ -357,3 +359,4 @@ class OpenVault implements Vault {
 }
 
 const defaultPeerPatienceMs = 5000
+const rotationEndsWithinMs = 5000

@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { type Clock, errorFields, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
 import { openVault, type Vault, type VaultOptions } from '@latchkey/vault'
+import type { BudgetTimes } from '../budget/budget-times.ts'
 import { BudgetEngine } from '../budget/engine.ts'
 import { BodyQueue } from '../capture/body-queue.ts'
 import type { Config } from '../config.ts'
@@ -42,6 +43,8 @@ export interface Surroundings {
   readonly log: Log
   /** The workers that serve on the same ports, this one among them; null: it is alone there. */
   readonly siblings?: Siblings | null
+  /** Other times than those of budgets everywhere: for proofs that would wait for minutes. */
+  readonly budgetTimes?: Partial<BudgetTimes>
 }
 
 /** A gateway that serves. */
@@ -71,7 +74,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
 
 async function open(
   config: Config,
-  { clock, random, log, siblings = null }: Surroundings,
+  { clock, random, log, siblings = null, budgetTimes = {} }: Surroundings,
   closers: Closers,
 ): Promise<Gateway> {
   const startedAt = clock.now()
@@ -126,6 +129,7 @@ async function open(
     random,
     log,
     alone: storage.alone,
+    times: budgetTimes,
     beforeSweep: records.beforeSweep,
   })
   // After the recorder: what has settled must be written before its leases go back.

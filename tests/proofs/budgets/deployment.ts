@@ -15,6 +15,7 @@ import {
   type NanoUsd,
   type RateLimitWire,
 } from '@latchkey/shared'
+import type { BudgetTimes } from '../../../gateway/src/budget/budget-times.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { startRedis, type TestRedis } from '../../support/redis.ts'
 import { startTcpProxy, type TcpProxy } from '../../support/tcp-proxy.ts'
@@ -36,6 +37,8 @@ export interface DeploymentOptions {
   readonly severable?: boolean
   /** What a shared database's clock says at first (ISO 8601), if it is one that can be set. */
   readonly clock?: string
+  /** Other times than the gateways' own, for what would take minutes. */
+  readonly budgetTimes?: Partial<BudgetTimes>
 }
 
 /** A proxy key of a proof. */
@@ -129,7 +132,7 @@ export class Deployment {
       ...options.settings,
     }
     const starts = Array.from({ length: options.processes }, async () => {
-      gateways.push(await startGateway(settings))
+      gateways.push(await startGateway(settings, options.budgetTimes))
     })
     for (const start of await Promise.allSettled(starts)) if (start.status === 'rejected') throw start.reason
     const database = connectDatabase({

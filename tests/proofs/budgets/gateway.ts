@@ -3,9 +3,11 @@ import { EventEmitter, once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { type StatusWire, statusWire } from '@latchkey/shared'
+import type { BudgetTimes } from '../../../gateway/src/budget/budget-times.ts'
 import { announcedGateways } from '../../../gateway/src/runtime/announced-gateways.ts'
-import { spawnLatchkey } from '../../cli/latchkey-process.ts'
+import { spawnLatchkey, spawnScript } from '../../cli/latchkey-process.ts'
 
 /** A gateway in a process of its own, as `npm start` runs it. */
 export interface Gateway {
@@ -35,11 +37,21 @@ export interface Gateway {
 }
 
 const tailLines = 40
+const hastyScript = fileURLToPath(new URL('hasty-gateway-main.ts', import.meta.url))
 
-/** Starts `latchkey serve` with these settings and resolves when it serves. Throws what it printed where it ends instead. */
-export async function startGateway(settings: Readonly<Record<string, string>>): Promise<Gateway> {
+/**
+ * Starts `latchkey serve` with these settings and resolves when it serves. Throws what it printed where it ends instead.
+ * With `times` its budgets take those instead of their own.
+ */
+export async function startGateway(
+  settings: Readonly<Record<string, string>>,
+  times: Partial<BudgetTimes> | null = null,
+): Promise<Gateway> {
   const dataDirectory = settings.LATCHKEY_DATA_DIR ?? ''
-  const child = spawnLatchkey(['serve'], settings)
+  const child =
+    times === null
+      ? spawnLatchkey(['serve'], settings)
+      : spawnScript(hastyScript, [JSON.stringify(times)], settings)
   child.stdin?.end()
   const log = new ProcessLog(child)
   const untilLogged = async (event: string, times = 1) => {

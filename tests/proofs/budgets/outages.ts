@@ -3,6 +3,7 @@ import { plainAsk } from './ask.ts'
 import { audit } from './audit.ts'
 import type { Deployment, ProofKey } from './deployment.ts'
 import { Dice } from './dice.ts'
+import { fencing } from './fencing.ts'
 import type { Gateway } from './gateway.ts'
 import { Load, mixed } from './load.ts'
 import { type Notes, plenty, type Surroundings, type Trial, trial } from './trial.ts'
@@ -21,7 +22,10 @@ const lightLanes = 8
 export async function outages(surroundings: Surroundings): Promise<readonly Trial[]> {
   const trials = [await restart(surroundings)]
   if (surroundings.size === 'quick') return [...trials, await away(surroundings, 3)]
-  return [...trials, await away(surroundings, 20), await away(surroundings, 60), await asleep(surroundings)]
+  trials.push(await away(surroundings, 20), await away(surroundings, 60))
+  trials.push(await asleep(surroundings), await fencing(surroundings))
+  // After 90 s Node has given up requests that came in part; sooner, they go on where they stopped.
+  return [...trials, await fencing({ ...surroundings, size: 'quick' })]
 }
 
 function restart(surroundings: Surroundings): Promise<Trial> {

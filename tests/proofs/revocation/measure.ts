@@ -15,7 +15,7 @@ export interface Measured {
 }
 
 export interface Size {
-  /** How many revocations are measured with the channels up, and again with them cut; of each other change a tenth. */
+  /** How many revocations are measured with the channels up, and again with them cut; of each other change a tenth, or two. */
   readonly revocations: number
 }
 
@@ -35,13 +35,17 @@ export async function measureAll(
     const measured: Measured[] = []
     for (const channels of ['both', 'neither'] as const) {
       if (channels === 'neither') stage.cutChannels()
+      const first = channels === 'both' ? 0 : 10_000
+      const tasks = changeKinds.flatMap((kind) => {
+        const count = kind === 'revoke' ? revocations : Math.max(2, Math.round(revocations / 10))
+        return Array.from({ length: count }, (_, index) => ({ kind, number: first + index }))
+      })
+      const taken = await (channels === 'both' ? inTurn(stage, tasks) : staggered(stage, tasks))
       for (const kind of changeKinds) {
-        const count = kind === 'revoke' ? revocations : Math.max(3, Math.round(revocations / 10))
-        const lags =
-          channels === 'both' ? await inTurn(stage, kind, count) : await staggered(stage, kind, count)
+        const lags = taken.filter((each) => each.kind === kind).map(({ lag }) => lag)
         const result = summary(kind, channels, lags)
         say(
-          `${kind}, ${channels === 'both' ? 'both channels' : 'channels cut'}: p100 ${result.p100} ms of ${count}`,
+          `${kind}, ${channels === 'both' ? 'both channels' : 'channels cut'}: p100 ${result.p100} ms of ${result.count}`,
         )
         measured.push(result)
       }
@@ -52,27 +56,37 @@ export async function measureAll(
   }
 }
 
+interface Task {
+  readonly kind: ChangeKind
+  readonly number: number
+}
+
+interface Taken {
+  readonly kind: ChangeKind
+  readonly lag: Lag
+}
+
 /** One after the other, in as tight a loop of requests as one client makes. */
-async function inTurn(stage: Stage, kind: ChangeKind, count: number): Promise<readonly Lag[]> {
-  const lags: Lag[] = []
-  for (let number = 0; number < count; number++)
-    lags.push(await measureLag(stage.gateways, await prepare(stage, kind, number)))
-  return lags
+async function inTurn(stage: Stage, tasks: readonly Task[]): Promise<readonly Taken[]> {
+  const taken: Taken[] = []
+  for (const { kind, number } of tasks)
+    taken.push({ kind, lag: await measureLag(stage.gateways, await prepare(stage, kind, number)) })
+  return taken
 }
 
 /** Several at once, at moments that no poll's rhythm fits. */
-async function staggered(stage: Stage, kind: ChangeKind, count: number): Promise<readonly Lag[]> {
-  const lags: Lag[] = []
-  let next = 0
-  const workers = Array.from({ length: Math.min(atOnce, count) }, async (_, worker) => {
+async function staggered(stage: Stage, tasks: readonly Task[]): Promise<readonly Taken[]> {
+  const taken: Taken[] = []
+  const left = tasks.values()
+  const workers = Array.from({ length: Math.min(atOnce, tasks.length) }, async (_, worker) => {
     await sleep(worker * staggerMs)
-    while (next < count) {
-      const change = await prepare(stage, kind, 10_000 + next++)
-      lags.push(await measureLag(stage.gateways, change, pauseMs))
+    for (const { kind, number } of left) {
+      const change = await prepare(stage, kind, number)
+      taken.push({ kind, lag: await measureLag(stage.gateways, change, pauseMs) })
     }
   })
   await Promise.all(workers)
-  return lags
+  return taken
 }
 
 function summary(kind: ChangeKind, channels: Measured['channels'], lags: readonly Lag[]): Measured {

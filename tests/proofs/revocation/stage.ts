@@ -37,12 +37,19 @@ export async function startStage(processes = 2): Promise<Stage> {
   try {
     const directory = mkdtempSync(join(realpathSync(tmpdir()), 'latchkey-revocation-'))
     undo.push(async () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }))
-    const postgres = await startPostgres()
-    undo.push(() => postgres.discard())
-    const redis = await startRedis()
-    undo.push(() => redis.discard())
-    const upstream = await startUpstream(1)
-    undo.push(() => upstream.stop())
+    const undone = <Started>(starting: Promise<Started>, end: (started: Started) => Promise<unknown>) =>
+      starting.then((started) => {
+        undo.push(() => end(started))
+        return started
+      })
+    const starting = [
+      undone(startPostgres(), (started) => started.discard()),
+      undone(startRedis(), (started) => started.discard()),
+      undone(startUpstream(1), (started) => started.stop()),
+    ] as const
+    // Where one of them fails, the others are to be stopped.
+    await Promise.allSettled(starting)
+    const [postgres, redis, upstream] = await Promise.all(starting)
     const deaf = await startDeafPostgres(postgres.port)
     undo.push(() => deaf.close())
     const bus = await startTcpProxy({ port: redis.port })
