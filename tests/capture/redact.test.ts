@@ -70,7 +70,25 @@ describe('what a name calls secret is taken out, whatever it looks like', () => 
     ],
     ['password=hunter22&user=ada', `password=${mark}&user=ada`],
     ['https://host/x?api_key=abc&y=1', `https://host/x?api_key=${mark}&y=1`],
+    ['{"api_keys":["x","y]"],"model":"m"}', `{"api_keys":["${mark}"],"model":"m"}`],
+    ['{"cookies":["a=b","cut o', `{"cookies":["${mark}"]`],
   ])('%s', (text, expected) => {
+    expect(redact(text)).toBe(expected)
+  })
+})
+
+describe('however a JSON writer escapes it', () => {
+  test.each([
+    ['&, by Go', '{"a":"?b=1\\u0026api_key=x\\u0026c=1"}', `{"a":"?b=1\\u0026api_key=${mark}\\u0026c=1"}`],
+    [
+      'quotes, by .NET',
+      '{"a":"{\\u0022password\\u0022: \\u0022x\\\\\\u0022y\\u0022,\\u0022b\\u0022:1}"}',
+      `{"a":"{\\u0022password\\u0022: \\u0022${mark}\\u0022,\\u0022b\\u0022:1}"}`,
+    ],
+    ['+ and =, by .NET', '{"a":"Basic QWxhZGRpbjpv\\u002BcGVu\\u003D"}', `{"a":"${mark}"}`],
+    ['slashes, by PHP', '{"a":"Bearer abcdefghijkl\\/mnop"}', `{"a":"${mark}"}`],
+    ['slashes of URLs, by PHP', '{"a":"postgres:\\/\\/me:hunter22@db\\/x"}', `{"a":"${mark}db\\/x"}`],
+  ])('%s', (_, text, expected) => {
     expect(redact(text)).toBe(expected)
   })
 })
@@ -120,6 +138,11 @@ test.each([
   ['names without an end', '"password'],
   ['open members', '"password":"'],
   ['escaped members', '\\"password\\":\\"'],
+  ['members with other escapes', '\\u0022password\\u0022:\\u0022'],
+  ['open lists', '"password":['],
+  ['open lists that can’t go on', '"password":["a",\\'],
+  ['escaped slashes', '\\/'],
+  ['credentials of escaped slashes', 'Basic \\/\\\\/'],
   ['beginnings of keys', 'sk-'],
   ['beginnings of tokens', 'eyJ-'],
   ['beginnings of tokens with dots', 'eyJabcdefgh.'],

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { InProcessRateLimiter } from '../../gateway/src/limits/in-process.ts'
 import type { NamedLimit } from '../../gateway/src/limits/limit.ts'
 import { Segments } from '../../gateway/src/limits/segments.ts'
 import { SteppingClock } from '../support/stepping-clock.ts'
@@ -63,4 +64,37 @@ test('memory is bounded, however many keys name segments', () => {
   for (let key = 0; key < 120; key++)
     for (let index = 0; index < 1_000; index++) segments.place(`key ${key}`, `${index}`, perMinute)
   expect(segments.size).toBe(100_000)
+})
+
+test('a segment in debt keeps its place until that has refilled, even where it is named again meanwhile', () => {
+  const { segments, clock } = start()
+  const indebted = segments.place('alice', 'a', perMinute)
+  segments.use(indebted, 50)
+  segments.place('alice', 'a', perMinute)
+  for (let index = 1; index < 1_000; index++) segments.place('alice', `${index}`, perMinute)
+  clock.step(10 * 60_000)
+  for (let index = 0; index < 600; index++) segments.place('bob', 'a', perMinute)
+  expect(segments.size).toBe(2)
+  clock.step(60_000)
+  for (let index = 0; index < 600; index++) segments.place('bob', 'a', perMinute)
+  expect(segments.size).toBe(1)
+})
+
+test('however much requests take of limits of their own, what they count in stays bounded', () => {
+  const { segments, clock } = start()
+  const limiter = new InProcessRateLimiter(clock)
+  const perSecond: NamedLimit = { unit: 'tokens', per: 1, limit: 1 }
+  const tokens = 10_000_000
+  for (let round = 0; round < 20; round++, clock.step(1_100)) {
+    for (let index = 0; index < 500; index++) {
+      const segment = segments.place('alice', `${round} ${index}`, perSecond)
+      const scope = { organizationId: 'one', kind: 'policy', id: segment.id } as const
+      const decision = limiter.take([{ scope, limits: [segment.limit] }], tokens)
+      if (decision.kind === 'refused') continue
+      decision.grant.settle(null)
+      segments.use(segment, tokens)
+    }
+  }
+  // A thousand apart, and the rest.
+  expect(limiter.size).toBe(1_001)
 })

@@ -161,6 +161,21 @@ test('of several attempts the answer is kept that the client got', async () => {
   await bodiesOf(failed, ['request'])
 })
 
+test('of a request that its budget refuses nothing is kept', async () => {
+  const upstream = await startFakeUpstream(answerJson(completion))
+  const key = await gateway.keyFor(
+    { baseUrl: upstream.baseUrl, provider: 'openai' },
+    { capture: true, budgets: [{ period: 'total', limitUsd: '0.000001' }] },
+  )
+  const refused = await send(key, {}, { ...body, max_completion_tokens: 1_000 })
+  expect(refused.status).toBe(429)
+  expect(upstream.requests).toEqual([])
+  const { key: another } = await start()
+  // Written after it, so that one of the other would have been written, too.
+  await bodiesOf(await send(another), ['request', 'response'])
+  expect(await bodiesOf(refused, [])).toEqual({ request: null, response: null })
+})
+
 test('reading bodies is in the log, with the request and nothing of them', async () => {
   const { key } = await start()
   const answer = await send(key)

@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { afterAll, expect, test } from 'vitest'
+import { createServer, type ServerResponse } from 'node:http'
+import { type ProxyKeyId, systemClock, systemRandom, uuidv7 } from '@latchkey/shared'
+import { afterAll, expect, onTestFinished, test } from 'vitest'
+import { CompromisedKeys } from '../../gateway/src/proxy/compromised-keys.ts'
+import { InFlight } from '../../gateway/src/proxy/in-flight.ts'
 import { event, startFakeUpstream } from '../support/fake-upstream.ts'
 import { startTestGateway, type TestGateway, type TestKey } from '../support/gateway.ts'
 import { ask, codeOf, connectTo, head } from '../support/http-client.ts'
 import { startPostgres } from '../support/postgres.ts'
+import { recordLog } from '../support/recorded-log.ts'
 
 const postgres = await startPostgres()
 afterAll(() => postgres.discard())
@@ -94,4 +99,43 @@ test('a key that was revoked without a reason keeps its running streams, until i
   expect(running.socket.destroyed).toBe(false)
   await revoke(one, key, { reason: 'compromised' })
   expect((await running.ended).toString()).not.toMatch(/\r\n0\r\n\r\n$/)
+})
+
+test('a look at the database that fails is repeated, though nothing changes any more', async () => {
+  const inFlight = new InFlight()
+  const key = uuidv7<ProxyKeyId>(systemClock, systemRandom)
+  const server = createServer((_, outgoing: ServerResponse) => {
+    outgoing.writeHead(200).write('Hel')
+    inFlight.add(outgoing)
+    inFlight.own(outgoing, key)
+  }).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const address = server.address()
+  if (typeof address !== 'object' || address === null) throw new Error('no port')
+  let changed = () => {}
+  let looks = 0
+  const compromisedKeys = new CompromisedKeys({
+    inFlight,
+    changes: {
+      watch(told) {
+        changed = told
+        return () => {}
+      },
+    },
+    async find(keys) {
+      looks += 1
+      if (looks === 1) throw new Error('no connection is free')
+      return keys
+    },
+    log: recordLog(),
+  })
+  onTestFinished(() => compromisedKeys.close())
+  compromisedKeys.start()
+  const connection = connectTo(`http://127.0.0.1:${address.port}`)
+  connection.socket.write(head('GET', '/', {}))
+  await connection.until('Hel')
+  changed()
+  expect((await connection.ended).toString()).not.toMatch(/\r\n0\r\n\r\n$/)
+  expect(looks).toBe(2)
 })

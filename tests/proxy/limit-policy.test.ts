@@ -166,3 +166,19 @@ test('two that differ are a 400; two that say the same are one', async () => {
   expect(await statuses(key, same, 2)).toEqual([200, 429])
   expect(upstream.requests).toHaveLength(1)
 })
+
+test('segments in debt are still counted apart after their window, and make no room for more', async () => {
+  const { key } = await start()
+  const { key: other } = await start()
+  const perUser = { 'latchkey-ratelimit-policy': '1;w=3;u=token;s=user' }
+  const named = (user: string) => send(key, { ...perUser, 'latchkey-user-id': user })
+  for (let batch = 0; batch < 1_000; batch += 50) {
+    const answers = await Promise.all(Array.from({ length: 50 }, (_, user) => named(`${batch + user}`)))
+    for (const { status } of answers) expect(status).toBe(200)
+  }
+  // Each looks at some segments for one that may go.
+  const windowOver = performance.now() + 3_100
+  for (let sent = 0; sent < 300 || performance.now() < windowOver; sent++)
+    await send(other, { ...perUser, 'latchkey-user-id': 'ada' })
+  expect((await named('one more')).headers['ratelimit-policy']).toBe('"policy";q=1;qu="tokens";w=4')
+})

@@ -20,6 +20,7 @@ export async function rewrapBodyKeys(parts: VaultParts, stopped: AbortSignal): P
     .select(['organization_id', 'day', 'envelope'])
     .where(ringVersion, '!=', active)
     .orderBy('day')
+    .orderBy('organization_id')
     .execute()
   if (rows.length === 0 || stopped.aborted) return 0
   return parts.db.transaction().execute(async (trx) => {

@@ -3,7 +3,7 @@ import { type Clock, errorFields, isConnectionFault, LatchkeyError, type Log } f
 import type { BodyPlace } from '@latchkey/vault'
 import type pg from 'pg'
 import { isDataFault } from '../budget/statement.ts'
-import { encodeBody } from './body-text.ts'
+import { encodeBody, shortMediaType } from './body-text.ts'
 import { BoundedMemory } from './bounded-memory.ts'
 import type { BodyRecorder, CapturedBody } from './captured-body.ts'
 import { insertBodies, type SealedBody } from './insert-bodies.ts'
@@ -36,6 +36,8 @@ const flushMs = 200
 /** One statement takes so many bodies, and no further one beyond so many bytes. */
 const batchBodies = 16
 const batchBytes = 512 * 1024
+/** What an entry of the queue takes beside its content, with room for a long media type: it may wait for hours. */
+const entryBytes = 1024
 const firstRetryMs = 100
 const longestRetryMs = 2_000
 
@@ -67,7 +69,15 @@ export class BodyQueue implements BodyRecorder {
   }
 
   keep(body: CapturedBody): void {
-    this.#queue.push(body)
+    if (!this.memory.take(entryBytes)) {
+      this.#give([body])
+      return
+    }
+    this.#queue.push({
+      ...body,
+      mediaType: shortMediaType(body.mediaType),
+      held: body.held + entryBytes,
+    })
     if (this.#writing === null && !this.#expired)
       this.#timer ??= setTimeout(() => this.#startWriting(), flushMs)
   }

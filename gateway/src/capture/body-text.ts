@@ -18,11 +18,17 @@ const longestMediaType = 200
 /** The bytes that are sealed of a captured body: the length of a head, the head as JSON, the redacted text. */
 export function encodeBody({ mediaType, bytes, truncated, content }: CapturedBody): Buffer {
   const text = content === null ? null : readable(content, truncated)
-  const about = { mediaType: mediaType.slice(0, longestMediaType), bytes, truncated, text: text !== null }
+  const about = { mediaType: shortMediaType(mediaType), bytes, truncated, text: text !== null }
   const head = Buffer.from(JSON.stringify(about))
   const length = Buffer.alloc(headLength)
   length.writeUInt32BE(head.length)
   return Buffer.concat([length, head, Buffer.from(text ?? '')])
+}
+
+/** As much of a media type as is kept. A copy where it is long: by itself, V8 would keep the whole of it for a part. */
+export function shortMediaType(mediaType: string): string {
+  if (mediaType.length <= longestMediaType) return mediaType
+  return Buffer.from(mediaType.slice(0, longestMediaType)).toString()
 }
 
 /** The inverse. Null where the bytes are none that `encodeBody` made. */

@@ -4,7 +4,10 @@
  * say that they are secret, and what is encoded in base64 (of which the length is left). It recognises shapes: a secret
  * that has none, or that an event stream spells out in pieces, stays. Personal data stays, too.
  *
- * Every expression takes linear time: it begins at one place of a run, or is bounded.
+ * JSON writers differ in what they escape: Go's and .NET's spell `&` as `\u0026`, .NET's quotes as `\u0022`, PHP's
+ * slashes as `\/`. What decides here is known in each spelling.
+ *
+ * Every expression takes linear time: it begins at one place of a run, is bounded, or can't fail once it has begun.
  */
 export function redact(text: string): string {
   let redacted = text
@@ -12,6 +15,7 @@ export function redact(text: string): string {
     .replace(longBase64, (data) => `[${data.length} characters of base64]`)
     .replace(secretMember, `$1"${mark}"`)
     .replace(secretValue, `$1"${mark}"`)
+    .replace(secretList, `$1["${mark}"]`)
     .replace(quotedMember, `$1${mark}`)
     .replace(secretField, `$1${mark}`)
   for (const shape of shapes) redacted = redacted.replace(shape, mark)
@@ -38,13 +42,18 @@ const secretMember = new RegExp(
 )
 /** `"password": 1234`. */
 const secretValue = new RegExp(`("${secretName}"\\s{0,20}:\\s{0,20})-?[0-9][^\\s,}\\]]{0,100}`, 'gi')
-/** The same within a text that is JSON itself: `\"password\": \"…\"`. */
+/** `"api_keys": ["…", "…"]`, whether the text ends within it or not. */
+const secretList = new RegExp(
+  `("${secretName}"\\s{0,20}:\\s{0,20})\\[(?:[^\\]"\\\\]|"(?:[^"\\\\]|\\\\[^])*(?:"|\\\\?$))*\\]?`,
+  'gi',
+)
+/** The first again, within a text that is JSON itself: `\"password\": \"…\"`. */
 const quotedMember = new RegExp(
-  `((?<!\\\\)(\\\\{1,15})"${secretName}\\2"\\s{0,20}:\\s{0,20}\\2")(?:(?!(?<!\\\\)\\2"|(?<!\\\\)")[^])*`,
+  `((?<!\\\\)(\\\\{1,15}(?:"|u0022))${secretName}\\2\\s{0,20}:\\s{0,20}\\2)(?:(?!(?<!\\\\)\\2|(?<!\\\\)")[^])*`,
   'gi',
 )
 /** `password=…` of a form or a query. */
-const secretField = new RegExp(`((?:^|[?&])${secretName}=)[^&\\s"]*`, 'gi')
+const secretField = new RegExp(`((?:^|[?&]|\\\\u0026)${secretName}=)(?:(?!\\\\u0026)[^&\\s"])*`, 'gi')
 
 const shapes: readonly RegExp[] = [
   // Ours, under any prefix.
@@ -63,7 +72,7 @@ const shapes: readonly RegExp[] = [
   /\bxox[a-z]-[0-9A-Za-z-]{10,}/g,
   // JSON Web Tokens.
   /(?<![\w-])eyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?/g,
-  /\b(?:Bearer|Basic)\s{1,20}[0-9A-Za-z._~+/=-]{12,}/gi,
-  /\b[a-z][a-z0-9+.-]{1,20}:\/\/[^\s/@:"]{0,200}:[^\s@"]{1,200}@/gi,
+  /\b(?:Bearer|Basic)\s{1,20}(?:[0-9A-Za-z._~+/=-]|\\{1,15}(?:\/|u00(?:2b|3d))){12,}/gi,
+  /\b[a-z][a-z0-9+.-]{1,20}:(?:\\{0,15}\/){2}[^\s/@:"]{0,200}:[^\s@"]{1,200}@/gi,
   /-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|$)/g,
 ]

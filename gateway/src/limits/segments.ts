@@ -13,11 +13,13 @@ const mostSeconds = 86_400
 export interface Segment {
   readonly id: string
   readonly limit: NamedLimit
+  /** The key that it is counted apart for; null: it is what the rest of a key's segments share. */
+  readonly keyId: string | null
 }
 
 interface Known {
   readonly keyId: string
-  /** Monotonic. Whoever has not asked for a whole window has all of it again. */
+  /** Monotonic. Whoever has not asked for a whole window has all of it again, unless in debt. */
   readonly until: number
 }
 
@@ -45,11 +47,25 @@ export class Segments {
     const now = this.#clock.monotonic()
     this.#forgetOld(now)
     const id = idOf(keyId, name, limit)
-    const known = this.#known.has(id)
-    if (!known && !this.#hasRoom(keyId)) return sharedBy(keyId, limit)
-    this.#known.set(id, { keyId, until: now + limit.per * 1000 })
-    if (!known) this.#counts.set(keyId, (this.#counts.get(keyId) ?? 0) + 1)
-    return { id, limit }
+    if (!this.#known.has(id) && !this.#hasRoom(keyId)) return sharedBy(keyId, limit)
+    this.#keep(id, keyId, now + limit.per * 1000)
+    return { id, limit, keyId }
+  }
+
+  /**
+   * A request has used so much in `segment`. What is in debt keeps its place until it has refilled: a bucket lives as
+   * long as its debt, and there would be any number of them behind names that are forgotten.
+   */
+  use({ id, limit, keyId }: Segment, used: number): void {
+    if (keyId === null || used <= limit.limit) return
+    this.#keep(id, keyId, this.#clock.monotonic() + (1 + used / limit.limit) * limit.per * 1000)
+  }
+
+  #keep(id: string, keyId: string, until: number): void {
+    const known = this.#known.get(id)
+    if (known !== undefined && known.until >= until) return
+    this.#known.set(id, { keyId, until })
+    if (known === undefined) this.#counts.set(keyId, (this.#counts.get(keyId) ?? 0) + 1)
   }
 
   #hasRoom(keyId: string): boolean {
@@ -82,5 +98,5 @@ function idOf(keyId: string, name: string, { unit, per }: NamedLimit): string {
 function sharedBy(keyId: string, limit: NamedLimit): Segment {
   const per = Math.min(mostSeconds, 2 ** Math.ceil(Math.log2(limit.per)))
   const shared = { ...limit, per }
-  return { id: idOf(keyId, 'rest', shared), limit: shared }
+  return { id: idOf(keyId, 'rest', shared), limit: shared, keyId: null }
 }

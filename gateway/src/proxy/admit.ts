@@ -1,5 +1,6 @@
 import type { NanoUsd } from '@latchkey/shared'
 import type { Principal } from '@latchkey/vault'
+import { costOf, type LimitCost } from '../limits/cost.ts'
 import { rateLimitHeaders } from '../limits/headers.ts'
 import type {
   LimitAsk,
@@ -8,7 +9,7 @@ import type {
   LimitTaken,
   RateLimiter,
 } from '../limits/rate-limiter.ts'
-import type { Segments } from '../limits/segments.ts'
+import type { Segment, Segments } from '../limits/segments.ts'
 import { unlimited } from '../limits/unlimited.ts'
 import type { Recorder } from '../records/recorder.ts'
 import type { RequestRecord } from '../records/request-record.ts'
@@ -94,7 +95,9 @@ export function admit(
 class Asking {
   readonly #ports: AdmitPorts
   readonly #admittee: Admittee
+  readonly #segment: Segment | null
   readonly #own: LimitAsk | null
+  #cost: LimitCost = { tokens: 0, nanoUsd: 0 }
   #candidates: readonly [Candidate, ...Candidate[]]
   /** The refusal by a provider key that ends soonest. */
   #soonest: LimitRefusal | null = null
@@ -104,7 +107,9 @@ class Asking {
     this.#ports = ports
     this.#admittee = admittee
     this.#candidates = candidates
-    this.#own = policy === null ? null : policyAsk(principal, policy, ports.segments)
+    this.#segment =
+      policy === null ? null : ports.segments.place(principal.keyId, policy.segment, policy.limit)
+    this.#own = this.#segment === null ? null : policyAsk(principal, this.#segment)
   }
 
   take(): LimitDecision | Refusal | Promise<LimitDecision> {
@@ -113,14 +118,16 @@ class Asking {
     const asks = asksTogether(principal, candidate.providerKey)
     const tokens = spending.tokens(candidate)
     if (this.#own === null) return asks.length === 0 ? unlimited : this.#ports.limiter.take(asks, tokens)
-    const cost = this.#money(candidate)
-    return typeof cost === 'number' ? this.#ports.limiter.take([...asks, this.#own], tokens, cost) : cost
+    const nanoUsd = this.#money(candidate)
+    if (typeof nanoUsd !== 'number') return nanoUsd
+    this.#cost = { tokens, nanoUsd }
+    return this.#ports.limiter.take([...asks, this.#own], tokens, nanoUsd)
   }
 
   /** Null: the provider key refused, and another one is to be asked for. */
   decide(decision: LimitDecision | Refusal): Admission | Refusal | null {
     if (decision.kind === 'taken')
-      return new Admitted(this.#ports, this.#admittee, this.#candidates, decision)
+      return new Admitted(this.#ports, this.#admittee, this.#candidates, decision, (used) => this.#use(used))
     if ('code' in decision) return this.#refuse(decision)
     if (decision.scope.kind !== 'provider_key') return this.#refuse(refuseByLimit(decision))
     if (this.#soonest === null || decision.retryAfterMs < this.#soonest.retryAfterMs) this.#soonest = decision
@@ -135,6 +142,14 @@ class Asking {
     let admitted = first instanceof Promise ? this.decide(await first) : null
     while (admitted === null) admitted = this.decide(await this.take())
     return admitted
+  }
+
+  /** The request's own limit has been charged with what was used; null: with what was taken. */
+  #use(used: Parameters<Settled>[0]): void {
+    if (this.#segment === null) return
+    const { tokens, nanoUsd } = this.#cost
+    const cost = { tokens: used.tokens ?? tokens, nanoUsd: used.nanoUsd ?? nanoUsd }
+    this.#ports.segments.use(this.#segment, costOf(this.#segment.limit.unit, cost))
   }
 
   /** The most that the request can cost, where a limit of its own counts that. */
@@ -154,6 +169,9 @@ class Asking {
   }
 }
 
+/** Told what a request has used; null: what was taken. */
+type Settled = (used: { readonly tokens: number | null; readonly nanoUsd: number | null }) => void
+
 class Admitted implements Admission {
   readonly kind = 'admitted'
   readonly candidates: Admission['candidates']
@@ -161,6 +179,7 @@ class Admitted implements Admission {
   readonly headers: readonly string[]
   readonly #recorder: Recorder
   readonly #limits: LimitTaken['grant']
+  readonly #settled: Settled
   #ended = false
 
   constructor(
@@ -168,6 +187,7 @@ class Admitted implements Admission {
     { principal, spending }: Admittee,
     candidates: Admission['candidates'],
     { grant, state }: LimitTaken,
+    settled: Settled,
   ) {
     const limited = candidates[0].providerKey.limits.length > 0
     this.candidates = candidates
@@ -180,13 +200,16 @@ class Admitted implements Admission {
     this.headers = rateLimitHeaders(state)
     this.#recorder = recorder
     this.#limits = grant
+    this.#settled = settled
   }
 
   record(record: RequestRecord, tokens: number | null): void {
     if (this.#ended) return
     this.#end()
     this.#recorder.record(record)
-    this.#limits.settle(tokens, asNumber(record.cost))
+    const nanoUsd = asNumber(record.cost)
+    this.#limits.settle(tokens, nanoUsd)
+    this.#settled({ tokens, nanoUsd })
   }
 
   recordUnsent(record: RequestRecord): void {

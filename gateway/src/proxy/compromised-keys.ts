@@ -2,6 +2,9 @@ import { errorFields, type Log, type ProxyKeyId } from '@latchkey/shared'
 import type { ChangeFeed } from '@latchkey/vault'
 import type { InFlight } from './in-flight.ts'
 
+/** How long after a look that failed the next one is. */
+const lookAgainMs = 1_000
+
 export interface CompromisedKeysOptions {
   readonly inFlight: InFlight
   readonly changes: Pick<ChangeFeed, 'watch'>
@@ -19,6 +22,8 @@ export class CompromisedKeys {
   readonly #options: CompromisedKeysOptions
   #looking: Promise<void> | undefined
   #lookAgain = false
+  #retry: NodeJS.Timeout | undefined
+  #closed = false
   #stopWatching: (() => void) | undefined
 
   constructor(options: CompromisedKeysOptions) {
@@ -30,7 +35,9 @@ export class CompromisedKeys {
   }
 
   async close(): Promise<void> {
+    this.#closed = true
     this.#stopWatching?.()
+    clearTimeout(this.#retry)
     await this.#looking
   }
 
@@ -50,10 +57,17 @@ export class CompromisedKeys {
       try {
         await this.#look()
       } catch (error) {
-        // The feed tells again of what it can't have seen while the database was away.
         log.warn('compromised_keys.look_failed', errorFields(error))
+        // The feed may have its answers meanwhile, over other connections, and tells of a change once.
+        this.#lookLater()
       }
     }
+  }
+
+  #lookLater(): void {
+    if (this.#closed) return
+    clearTimeout(this.#retry)
+    this.#retry = setTimeout(() => void this.#follow(), lookAgainMs).unref()
   }
 
   async #look(): Promise<void> {

@@ -1,7 +1,6 @@
 import type { BoundProviderKey, Principal } from '@latchkey/vault'
 import type { LimitAsk } from '../limits/rate-limiter.ts'
-import type { Segments } from '../limits/segments.ts'
-import type { LimitPolicy } from './limit-policy.ts'
+import type { Segment } from '../limits/segments.ts'
 
 interface KnownAsks {
   readonly principal: Principal
@@ -24,13 +23,8 @@ export function asksAlone(principal: Principal, providerKey: BoundProviderKey): 
 }
 
 /** What the request asks for by a limit of its own. */
-export function policyAsk(
-  { organizationId, keyId }: Principal,
-  { limit, segment }: LimitPolicy,
-  segments: Segments,
-): LimitAsk {
-  const place = segments.place(keyId, segment, limit)
-  return { scope: { organizationId, kind: 'policy', id: place.id }, limits: [place.limit] }
+export function policyAsk({ organizationId }: Principal, { id, limit }: Segment): LimitAsk {
+  return { scope: { organizationId, kind: 'policy', id }, limits: [limit] }
 }
 
 function asksOf(principal: Principal, providerKey: BoundProviderKey): KnownAsks {

@@ -156,7 +156,8 @@ async function stagesOfKey(
       tap: capture?.response ?? null,
       ownHeaders: headers,
     })
-    capture?.finish(incoming, ask, sent.kind === 'answered')
+    // Refusals cost their client nothing: they must not fill the database with bodies.
+    if (sent.attempts > 0) capture?.finish(incoming, ask, sent.kind === 'answered')
     // Before the answer: whatever becomes of that, what was spent is in the books.
     const record = conclude(admission, arrival, principal, ask, sent, spending, ports.clock.monotonic())
     if (sent.kind === 'failed')
