@@ -2,7 +2,8 @@
 // `node postgres-main.ts <directory>`. When it accepts connections, `<directory>/ready.json` says where.
 import { renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createLog, lockDataDirectory, startEmbeddedPostgres, systemClock } from '@latchkey/shared'
+import { createLog, lockDataDirectory, systemClock } from '@latchkey/shared'
+import { startEmbeddedPostgres } from '@latchkey/shared/database'
 
 const [, , directory = ''] = process.argv
 const lock = lockDataDirectory(directory)

@@ -12,6 +12,7 @@ import {
   type ServerConnection,
 } from '@latchkey/shared'
 import { canonicalBaseUrl, parseProviderSecret, type RootKeySource } from '@latchkey/vault'
+import { readDataDirectory } from './data-directory.ts'
 import { parseRedisUrl, type RedisConnection } from './redis-url.ts'
 
 /** Everything that the environment decides, read once and frozen. Durations are milliseconds, sizes bytes. */
@@ -98,7 +99,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 
 /** Reads and checks every setting. Throws `invalid_config` naming the variable, and what it wants. */
 export function readConfig(env: Environment): Config {
-  const dataDirectory = resolve(text(env, 'LATCHKEY_DATA_DIR', '.latchkey'))
+  const dataDirectory = readDataDirectory(env)
   const port = integer(env, 'LATCHKEY_PORT', 8787, 0, 65535)
   const adminPort = integer(env, 'LATCHKEY_ADMIN_PORT', 8788, 0, 65535)
   if (port === adminPort && port !== 0) {
@@ -143,11 +144,6 @@ export function readConfig(env: Environment): Config {
     tracing: tracing(env),
     firstOpenAiKey: firstOpenAiKey(env),
   })
-}
-
-/** What the CLI needs to find a gateway: the data directory, and where the environment says to talk. */
-export function readDataDirectory(env: Environment): string {
-  return resolve(text(env, 'LATCHKEY_DATA_DIR', '.latchkey'))
 }
 
 function invalid(variable: string, got: string, wants: string): never {
@@ -256,13 +252,19 @@ function redisSetting(env: Environment): RedisSetting | null {
 function databaseSetting(env: Environment): DatabaseSetting {
   const connections = integer(env, 'LATCHKEY_DATABASE_CONNECTIONS', 10, 2, 1000)
   const authorityFile = path(env, 'LATCHKEY_DATABASE_CA')
+  const passwordFile = path(env, 'LATCHKEY_DATABASE_PASSWORD_FILE')
   const url = text(env, 'DATABASE_URL', null)
-  if (url === null) return { kind: 'embedded' }
+  if (url === null) {
+    // Whoever names a password or an authority means a server, and would get a database that nobody shares.
+    if (authorityFile !== null) invalid('LATCHKEY_DATABASE_CA', authorityFile, 'unset where DATABASE_URL is')
+    if (passwordFile !== null)
+      invalid('LATCHKEY_DATABASE_PASSWORD_FILE', passwordFile, 'unset where DATABASE_URL is')
+    return { kind: 'embedded' }
+  }
   const connection = parseDatabaseUrl(new Secret(url))
   if (authorityFile !== null && connection.tls.kind !== 'verified') {
     invalid('LATCHKEY_DATABASE_CA', authorityFile, 'unset, or DATABASE_URL must say sslmode=verify-full')
   }
-  const passwordFile = path(env, 'LATCHKEY_DATABASE_PASSWORD_FILE')
   if (passwordFile !== null && connection.password !== null) {
     invalid('LATCHKEY_DATABASE_PASSWORD_FILE', passwordFile, 'unset, or DATABASE_URL must name no password')
   }

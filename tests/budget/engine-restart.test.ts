@@ -1,4 +1,5 @@
-import { connectDatabase, createLog, migrate, migrations, nanoUsd, systemClock } from '@latchkey/shared'
+import { createLog, nanoUsd, systemClock } from '@latchkey/shared'
+import { connectDatabase, migrate, migrations } from '@latchkey/shared/database'
 import { expect, test } from 'vitest'
 import { openEmbedded } from '../support/embedded.ts'
 import { recordLog } from '../support/recorded-log.ts'

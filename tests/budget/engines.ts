@@ -1,7 +1,6 @@
 import {
   type BudgetId,
   type Clock,
-  connectDatabase,
   createLog,
   type Log,
   nanoUsd,
@@ -9,6 +8,7 @@ import {
   systemClock,
   systemRandom,
 } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { onTestFinished } from 'vitest'
 import type { BudgetTimes } from '../../gateway/src/budget/budget-times.ts'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'

@@ -1,4 +1,5 @@
-import { connectDatabase, createLog } from '@latchkey/shared'
+import { createLog } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { startTestDatabase } from '../support/database.ts'

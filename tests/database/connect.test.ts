@@ -1,10 +1,5 @@
-import {
-  connectDatabase,
-  type DatabaseConnection,
-  isConnectionFault,
-  parseDatabaseUrl,
-  Secret,
-} from '@latchkey/shared'
+import { type DatabaseConnection, isConnectionFault, parseDatabaseUrl, Secret } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { sql } from 'kysely'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -1,12 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { clientConfig, systemClock } from '@latchkey/shared'
 import {
-  clientConfig,
   connectDatabase,
   type Migration,
   migrate,
   migrations as releasedMigrations,
-  systemClock,
-} from '@latchkey/shared'
+} from '@latchkey/shared/database'
 import pg from 'pg'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { startBlankDatabase, type TestDatabase } from '../support/database.ts'

@@ -1,4 +1,5 @@
-import { checkServer, Secret, systemRandom } from '@latchkey/shared'
+import { Secret, systemRandom } from '@latchkey/shared'
+import { checkServer } from '@latchkey/shared/database'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startPostgres, type TestPostgres } from '../support/postgres.ts'
 import { startTransactionPooler } from '../support/transaction-pooler.ts'

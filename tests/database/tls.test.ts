@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { connectDatabase, type TlsSetting } from '@latchkey/shared'
+import type { TlsSetting } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { readConfig } from '../../gateway/src/config.ts'
 import { describeRefusal } from '../../gateway/src/runtime/database-refusal.ts'

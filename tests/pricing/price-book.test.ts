@@ -1,4 +1,5 @@
-import { createLog, type PriceEntry, postgresListener } from '@latchkey/shared'
+import { createLog, type PriceEntry } from '@latchkey/shared'
+import { postgresListener } from '@latchkey/shared/database'
 import type { Vault } from '@latchkey/vault'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { builtInPrices } from '../../gateway/src/pricing/load-prices.ts'

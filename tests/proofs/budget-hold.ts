@@ -2,17 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  connectDatabase,
-  createLog,
-  lockDataDirectory,
-  migrate,
-  migrations,
-  nanoUsd,
-  startEmbeddedPostgres,
-  systemClock,
-  systemRandom,
-} from '@latchkey/shared'
+import { createLog, lockDataDirectory, nanoUsd, systemClock, systemRandom } from '@latchkey/shared'
+import { connectDatabase, migrate, migrations, startEmbeddedPostgres } from '@latchkey/shared/database'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { addBudget, addOrganization } from '../budget/books.ts'
 

@@ -3,15 +3,8 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  connectDatabase,
-  createLog,
-  lockDataDirectory,
-  migrate,
-  migrations,
-  startEmbeddedPostgres,
-  systemClock,
-} from '@latchkey/shared'
+import { createLog, lockDataDirectory, systemClock } from '@latchkey/shared'
+import { connectDatabase, migrate, migrations, startEmbeddedPostgres } from '@latchkey/shared/database'
 import fc from 'fast-check'
 import { addOrganization, auditWindows } from '../budget/books.ts'
 import { histories, runHistory } from '../budget/history.ts'

@@ -5,8 +5,6 @@ import { join } from 'node:path'
 import {
   type BudgetId,
   createLog,
-  migrate,
-  migrations,
   nanoUsd,
   type OrganizationId,
   type ProxyKeyId,
@@ -15,6 +13,7 @@ import {
   systemRandom,
   uuidv7,
 } from '@latchkey/shared'
+import { migrate, migrations } from '@latchkey/shared/database'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { readConfig } from '../../gateway/src/config.ts'
 import { insertRows } from '../../gateway/src/records/batch-insert.ts'

@@ -5,13 +5,13 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import {
   type BudgetId,
-  connectDatabase,
   createLog,
   type DeploymentId,
   type EpochId,
   Secret,
   systemClock,
 } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { budgetTimes } from '../../gateway/src/budget/budget-times.ts'
 import { beginEpoch, endEpoch } from '../../gateway/src/budget/epoch.ts'

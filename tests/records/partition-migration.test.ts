@@ -1,4 +1,5 @@
-import { createLog, migrate, migrations, systemClock } from '@latchkey/shared'
+import { createLog, systemClock } from '@latchkey/shared'
+import { migrate, migrations } from '@latchkey/shared/database'
 import { expect, onTestFinished, test } from 'vitest'
 import { insertRecords } from '../../gateway/src/records/batch-insert.ts'
 import { keepPartitions } from '../../gateway/src/records/partitions.ts'

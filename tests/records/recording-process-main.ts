@@ -2,7 +2,6 @@
 // kill it.
 import {
   type BudgetId,
-  connectDatabase,
   createLog,
   type DeploymentId,
   type EpochId,
@@ -12,6 +11,7 @@ import {
   systemClock,
   systemRandom,
 } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { BatchWriter } from '../../gateway/src/records/batch-writer.ts'
 import { QueueRecorder } from '../../gateway/src/records/queue-recorder.ts'

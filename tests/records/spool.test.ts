@@ -8,7 +8,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
-import { connectDatabase, createLog, nanoUsd, systemClock } from '@latchkey/shared'
+import { createLog, nanoUsd, systemClock } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { LeftoverSpools } from '../../gateway/src/records/leftover-spools.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'

@@ -33,6 +33,9 @@ test.each([
   ['DATABASE_URL', { DATABASE_URL: 'canary' }],
   ['LATCHKEY_DATABASE_CONNECTIONS', { DATABASE_URL: url, LATCHKEY_DATABASE_CONNECTIONS: '1' }],
   ['LATCHKEY_DATABASE_CONNECTIONS', { DATABASE_URL: url, LATCHKEY_DATABASE_CONNECTIONS: 'many' }],
+  // A server is meant, and none is named.
+  ['LATCHKEY_DATABASE_PASSWORD_FILE', { LATCHKEY_DATABASE_PASSWORD_FILE: '/absent' }],
+  ['LATCHKEY_DATABASE_CA', { LATCHKEY_DATABASE_CA: '/absent' }],
   // Two passwords.
   ['LATCHKEY_DATABASE_PASSWORD_FILE', { DATABASE_URL: url, LATCHKEY_DATABASE_PASSWORD_FILE: '/absent' }],
 ])('%s is refused where it can not be honoured: %o', (param, env) => {

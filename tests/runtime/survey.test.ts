@@ -36,6 +36,15 @@ test('nobody waits for the dead, nor for those who can’t be asked', async () =
   expect([...(await ask(survey, []).answers)]).toEqual([])
 })
 
+test('what somebody said who has died meanwhile is not among the answers', async () => {
+  const survey = new Survey<string>(60_000)
+  const { id, answers } = ask(survey, ['one', 'two'])
+  survey.answered('one', id, 1)
+  survey.gone('one')
+  survey.answered('two', id, 2)
+  expect([...(await answers)]).toEqual([['two', 2]])
+})
+
 test('an answer to another question, or a second one, is not taken', async () => {
   const survey = new Survey<string>(60_000)
   const first = ask(survey, ['one', 'two'])

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import { connectDatabase, createLog, type DatabaseHandle, type SocketConnection } from '@latchkey/shared'
+import { createLog, type SocketConnection } from '@latchkey/shared'
+import { connectDatabase, type DatabaseHandle } from '@latchkey/shared/database'
 import pg from 'pg'
 import { inject } from 'vitest'
 

@@ -1,11 +1,6 @@
 // A process that owns a data directory and its Postgres, as a gateway does: for tests that kill it.
-import {
-  createLog,
-  LatchkeyError,
-  lockDataDirectory,
-  startEmbeddedPostgres,
-  systemClock,
-} from '@latchkey/shared'
+import { createLog, LatchkeyError, lockDataDirectory, systemClock } from '@latchkey/shared'
+import { startEmbeddedPostgres } from '@latchkey/shared/database'
 
 const print = (message: Readonly<Record<string, unknown>>) =>
   process.stdout.write(`${JSON.stringify(message)}\n`)

@@ -1,13 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import {
-  type EmbeddedPostgres,
-  lockDataDirectory,
-  type SocketConnection,
-  startEmbeddedPostgres,
-  systemClock,
-} from '@latchkey/shared'
+import { lockDataDirectory, type SocketConnection, systemClock } from '@latchkey/shared'
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@latchkey/shared/database'
 import pg from 'pg'
 import { onTestFinished } from 'vitest'
 import { type RecordedLog, recordLog } from './recorded-log.ts'

@@ -1,16 +1,8 @@
 import { existsSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  connectDatabase,
-  createLog,
-  lockDataDirectory,
-  migrate,
-  migrations,
-  type SocketConnection,
-  startEmbeddedPostgres,
-  systemClock,
-} from '@latchkey/shared'
+import { createLog, lockDataDirectory, type SocketConnection, systemClock } from '@latchkey/shared'
+import { connectDatabase, migrate, migrations, startEmbeddedPostgres } from '@latchkey/shared/database'
 import type { TestProject } from 'vitest/node'
 
 declare module 'vitest' {

@@ -1,14 +1,6 @@
 import { randomBytes } from 'node:crypto'
-import {
-  connectDatabase,
-  createLog,
-  type DatabaseHandle,
-  migrate,
-  migrations,
-  parseDatabaseUrl,
-  Secret,
-  systemClock,
-} from '@latchkey/shared'
+import { createLog, parseDatabaseUrl, Secret, systemClock } from '@latchkey/shared'
+import { connectDatabase, type DatabaseHandle, migrate, migrations } from '@latchkey/shared/database'
 import type { TestProject } from 'vitest/node'
 import { startPostgres } from './postgres.ts'
 import { startRedis } from './redis.ts'

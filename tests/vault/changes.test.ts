@@ -1,4 +1,5 @@
-import { connectDatabase, createLog, postgresListener } from '@latchkey/shared'
+import { createLog } from '@latchkey/shared'
+import { connectDatabase, postgresListener } from '@latchkey/shared/database'
 import type { Vault, VaultOptions } from '@latchkey/vault'
 import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { severableSocket } from '../support/severable-socket.ts'

@@ -3,7 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   createLog,
-  type DatabaseHandle,
   type GroupId,
   Secret,
   type StoredLimit,
@@ -11,6 +10,7 @@ import {
   systemClock,
   systemRandom,
 } from '@latchkey/shared'
+import type { DatabaseHandle } from '@latchkey/shared/database'
 import { openPolicy, openVault, type ProxyKey, type Vault, type VaultOptions } from '@latchkey/vault'
 import { beforeAll, beforeEach, onTestFinished } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'

@@ -4,10 +4,10 @@ import {
   createLog,
   type GroupId,
   nanoUsd,
-  postgresListener,
   type ScopeKind,
   type StoredLimit,
 } from '@latchkey/shared'
+import { postgresListener } from '@latchkey/shared/database'
 import type { Principal, Vault } from '@latchkey/vault'
 import { sql } from 'kysely'
 import { describe, expect, test, vi } from 'vitest'

@@ -2,14 +2,8 @@
  * A process that rotates, mints and writes without end, to be killed from outside. What it has made it
  * says on standard output, one JSON line each, after the vault has answered.
  */
-import {
-  connectDatabase,
-  createLog,
-  Secret,
-  type SocketConnection,
-  systemClock,
-  systemRandom,
-} from '@latchkey/shared'
+import { createLog, Secret, type SocketConnection, systemClock, systemRandom } from '@latchkey/shared'
+import { connectDatabase } from '@latchkey/shared/database'
 import { openPolicy, openVault } from '@latchkey/vault'
 import { z } from 'zod'
 

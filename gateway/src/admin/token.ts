@@ -11,7 +11,7 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { errorCode, LatchkeyError, type RandomBytes, Secret } from '@latchkey/shared'
-import { TokenFormat } from '@latchkey/vault'
+import { TokenFormat } from '@latchkey/vault/proxy-key'
 
 /** The file in the data directory that holds the admin token. Whoever can read it is an admin. */
 export function adminTokenFile(dataDirectory: string): string {

@@ -1,8 +1,8 @@
 import { errorWire } from '@latchkey/shared'
-import { request } from 'undici'
 import type { z } from 'zod'
 import { CommandFailure, exitCode } from './exit-code.ts'
 import { type GatewayAddress, noGateway } from './find-gateway.ts'
+import { type HttpAnswer, httpCall } from './http-call.ts'
 
 /** The gateway refused a command, by a code of its catalogue. */
 export class AdminRefusal extends CommandFailure {
@@ -48,25 +48,25 @@ export class AdminClient {
     )
   }
 
-  async #send(call: Call<z.ZodType>): Promise<{ readonly status: number; readonly text: string }> {
+  async #send(call: Call<z.ZodType>): Promise<HttpAnswer> {
     const url = new URL(call.path, this.#address.url)
     for (const [name, value] of Object.entries(call.query ?? {})) {
       if (value !== undefined) url.searchParams.set(name, String(value))
     }
     try {
-      const response = await request(url, {
-        method: call.method,
-        headers: {
-          authorization: `Bearer ${this.#address.token.reveal()}`,
-          ...(call.body === undefined ? {} : { 'content-type': 'application/json' }),
-        },
-        body: call.body === undefined ? null : JSON.stringify(call.body),
-        // Opening every row of a large vault takes its time; whoever waits can press Ctrl-C.
-        headersTimeout: 0,
-        bodyTimeout: 0,
-        signal: call.signal ?? null,
-      })
-      return { status: response.statusCode, text: await response.body.text() }
+      const body = call.body === undefined ? null : JSON.stringify(call.body)
+      const headers = {
+        authorization: `Bearer ${this.#address.token.reveal()}`,
+        ...(body === null
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+      }
+      // Opening every row of a large vault takes its time; whoever waits can press Ctrl-C.
+      return await httpCall(
+        url,
+        { method: call.method, headers, ...(call.signal === undefined ? {} : { signal: call.signal }) },
+        body,
+      )
     } catch (error) {
       if (call.signal?.aborted) throw error
       throw noGateway(this.#address.url, error)

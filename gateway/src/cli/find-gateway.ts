@@ -1,6 +1,6 @@
 import { LatchkeyError, Secret } from '@latchkey/shared'
 import { readAdminToken } from '../admin/token.ts'
-import { readDataDirectory } from '../config.ts'
+import { readDataDirectory } from '../data-directory.ts'
 import { announcedGateways } from '../runtime/announced-gateways.ts'
 import { CommandFailure, exitCode } from './exit-code.ts'
 

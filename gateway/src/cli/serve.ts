@@ -1,6 +1,4 @@
 import type { Command } from 'commander'
-import { readConfig } from '../config.ts'
-import { servingNote } from '../serving-note.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** `latchkey serve`: the gateway itself, in the foreground. */
@@ -22,15 +20,17 @@ Settings come from the environment; the README lists them. The most used:
   DATABASE_URL         a PostgreSQL of your own, for several processes; else it brings one`,
     )
     .action(async ({ workers }: { readonly workers?: string }) => {
+      // Only here: loading the gateway takes longer than any other command runs.
+      const { readConfig } = await import('../config.ts')
       const settings = workers === undefined ? env : { ...env, LATCHKEY_WORKERS: workers }
       const config = readConfig(settings)
       if (config.workers > 1) {
         const { becomeSupervisor } = await import('../runtime/workers/become-supervisor.ts')
         becomeSupervisor(config, settings)
       }
-      // Only here: loading the gateway takes longer than any other command runs.
       const { serve } = await import('../main.ts')
       const serving = await serve(settings)
+      const { servingNote } = await import('../serving-note.ts')
       if (terminal.streams.stderr.isTTY) terminal.note(servingNote(serving))
     })
 }

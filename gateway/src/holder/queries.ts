@@ -1,4 +1,5 @@
-import { type Database, mostBigint, type NanoUsd, type ProxyKeyId } from '@latchkey/shared'
+import type { Database, NanoUsd, ProxyKeyId } from '@latchkey/shared'
+import { mostBigint } from '@latchkey/shared/database'
 import { type Kysely, sql } from 'kysely'
 
 /** What a key has used of one model. */

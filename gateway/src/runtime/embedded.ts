@@ -1,12 +1,10 @@
+import { type Clock, type Log, lockDataDirectory } from '@latchkey/shared'
 import {
-  type Clock,
   connectDatabase,
   type EmbeddedPostgres,
-  type Log,
-  lockDataDirectory,
   postgresListener,
   startEmbeddedPostgres,
-} from '@latchkey/shared'
+} from '@latchkey/shared/database'
 import { poolDefaults } from './pool-defaults.ts'
 import type { Storage } from './storage.ts'
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { type Clock, errorFields, type Log, migrate, migrations, type RandomBytes } from '@latchkey/shared'
+import { type Clock, errorFields, type Log, type RandomBytes } from '@latchkey/shared'
+import { migrate, migrations } from '@latchkey/shared/database'
 import { openVault, type Vault, type VaultOptions } from '@latchkey/vault'
 import type { BudgetTimes } from '../budget/budget-times.ts'
 import { BudgetEngine } from '../budget/engine.ts'
@@ -24,6 +25,7 @@ import { version } from '../version.ts'
 import { openAdminPlane } from './admin-plane.ts'
 import { removeAnnouncement, writeAnnouncement } from './announcement.ts'
 import { Closers } from './closers.ts'
+import { startFault } from './database-refusal.ts'
 import { addFirstOpenAiKey } from './first-openai-key.ts'
 import { openLimits, openRedis } from './limits.ts'
 import { closeServer, listen } from './listen.ts'
@@ -68,7 +70,7 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
     return await open(config, surroundings, closers)
   } catch (error) {
     await closers.closeAll()
-    throw error
+    throw startFault(error, config.database)
   }
 }
 

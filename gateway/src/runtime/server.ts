@@ -1,14 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
-  checkServer,
-  connectDatabase,
   errorFields,
   isConnectionFault,
   isLocal,
   LatchkeyError,
-  postgresListener,
   type ServerConnection,
 } from '@latchkey/shared'
+import { checkServer, connectDatabase, postgresListener } from '@latchkey/shared/database'
 import type { ServerDatabase } from '../config.ts'
 import { readAuthority } from './authority-file.ts'
 import { describeRefusal } from './database-refusal.ts'

@@ -1,4 +1,5 @@
-import type { Clock, DatabaseHandle, Log, RandomBytes, StatusWire } from '@latchkey/shared'
+import type { Clock, Log, RandomBytes, StatusWire } from '@latchkey/shared'
+import type { DatabaseHandle } from '@latchkey/shared/database'
 import type { ChangeListener } from '@latchkey/vault'
 
 /** Where a gateway keeps its things, opened. */

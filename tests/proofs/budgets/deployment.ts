@@ -6,15 +6,14 @@ import {
   type BudgetPeriod,
   budgetWire,
   type ChangeBudgetWire,
-  connectDatabase,
   createLog,
-  type DatabaseHandle,
   formatUsd,
   groupWire,
   mintedProxyKeyWire,
   type NanoUsd,
   type RateLimitWire,
 } from '@latchkey/shared'
+import { connectDatabase, type DatabaseHandle } from '@latchkey/shared/database'
 import type { BudgetTimes } from '../../../gateway/src/budget/budget-times.ts'
 import { startPostgres, type TestPostgres } from '../../support/postgres.ts'
 import { startRedis, type TestRedis } from '../../support/redis.ts'

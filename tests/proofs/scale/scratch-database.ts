@@ -3,17 +3,19 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
   type BudgetId,
-  connectDatabase,
   createLog,
-  type DatabaseHandle,
   lockDataDirectory,
-  migrate,
-  migrations,
   type OrganizationId,
-  startEmbeddedPostgres,
   systemClock,
   systemRandom,
 } from '@latchkey/shared'
+import {
+  connectDatabase,
+  type DatabaseHandle,
+  migrate,
+  migrations,
+  startEmbeddedPostgres,
+} from '@latchkey/shared/database'
 import type { BudgetTimes } from '../../../gateway/src/budget/budget-times.ts'
 import { BudgetEngine } from '../../../gateway/src/budget/engine.ts'
 import { makeWindows } from '../../../gateway/src/budget/make-windows.ts'

@@ -2,12 +2,12 @@ import {
   type Database,
   type GroupId,
   leastUuidv7,
-  mostBigint,
   type NanoUsd,
   type OrganizationId,
   type ProxyKeyId,
   type UsageDimension,
 } from '@latchkey/shared'
+import { mostBigint } from '@latchkey/shared/database'
 import { type Kysely, type RawBuilder, sql } from 'kysely'
 
 /** Which requests are summed, and by what. Moments are milliseconds since the epoch: from the first, before the second. */

@@ -2,17 +2,6 @@ import type { Command } from 'commander'
 import { exitCode } from '../exit-code.ts'
 import type { Surroundings } from '../surroundings.ts'
 import { printable } from '../terminal.ts'
-import { checkClock } from './clock.ts'
-import { checkDataDirectory } from './data-directory.ts'
-import { checkDatabase } from './database.ts'
-import type { Finding } from './finding.ts'
-import { checkLock } from './lock.ts'
-import { checkNode } from './node-version.ts'
-import { checkPorts } from './ports.ts'
-import { checkProviders } from './providers.ts'
-import { checkRootKey } from './root-key.ts'
-import { checkGateway, checkSettings } from './settings.ts'
-import { gatherSituation } from './situation.ts'
 
 interface DoctorOptions {
   readonly network: boolean
@@ -31,6 +20,8 @@ export function addDoctorCommand(program: Command, surroundings: Surroundings): 
     .option('--json', 'print one JSON document')
     .addHelpText('after', '\nIt ends with 1 if any check fails. It works with and without a running gateway.')
     .action(async (options: DoctorOptions) => {
+      // Only here: what it looks at takes long to load.
+      const { examine } = await import('./examine.ts')
       const findings = await examine(surroundings, options.network)
       if (findings.some((finding) => finding.outcome === 'fail')) terminal.exitCode = exitCode.failure
       if (options.json) return terminal.json(findings)
@@ -40,20 +31,4 @@ export function addDoctorCommand(program: Command, surroundings: Surroundings): 
         if (advice !== null) terminal.line(`${' '.repeat(22)}${printable(advice)}`)
       }
     })
-}
-
-async function examine(surroundings: Surroundings, network: boolean): Promise<readonly Finding[]> {
-  const situation = await gatherSituation(surroundings)
-  return [
-    checkNode(),
-    checkSettings(situation.settings),
-    ...checkDataDirectory(situation.dataDirectory),
-    ...(situation.server === null ? [checkLock(situation)] : []),
-    ...(await checkPorts(situation)),
-    ...checkRootKey(situation),
-    checkGateway(situation.gateway),
-    await checkDatabase(situation),
-    ...(network ? await checkProviders(situation) : []),
-    checkClock(situation),
-  ]
 }

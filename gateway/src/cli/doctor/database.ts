@@ -1,4 +1,5 @@
-import { checkServer, LatchkeyError, postgresMajor, systemRandom } from '@latchkey/shared'
+import { LatchkeyError, systemRandom } from '@latchkey/shared'
+import { checkServer, postgresMajor } from '@latchkey/shared/database'
 import type { ServerDatabase } from '../../config.ts'
 import { describeRefusal } from '../../runtime/database-refusal.ts'
 import { readServerConnection } from '../../runtime/server.ts'

@@ -1,12 +1,13 @@
 import {
-  clusterVersion,
   LatchkeyError,
   type ProviderKeyWire,
   providerKeyPageWire,
   type StatusWire,
   statusWire,
 } from '@latchkey/shared'
-import { type Config, readConfig, readDataDirectory, type ServerDatabase } from '../../config.ts'
+import { clusterVersion } from '@latchkey/shared/database'
+import { type Config, readConfig, type ServerDatabase } from '../../config.ts'
+import { readDataDirectory } from '../../data-directory.ts'
 import { AdminClient } from '../admin-client.ts'
 import { everyPage } from '../every-page.ts'
 import { CommandFailure, exitCode } from '../exit-code.ts'

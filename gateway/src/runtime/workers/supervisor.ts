@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { Clock } from '@latchkey/shared/clock'
 import type { Log } from '@latchkey/shared/log'
 import { ProcessMetrics } from '../../metrics/process-metrics.ts'
+import { Handovers } from './handovers.ts'
 import {
   parseWorkerMessage,
   type Question,
@@ -34,6 +35,8 @@ interface Place {
   worker: Worker | null
   /** When it began to serve, by the monotonic clock; null before. */
   servesSince: number | null
+  /** Whether any worker has served here. */
+  served: boolean
   restarts: number
   pause: NodeJS.Timeout | null
   failure: Extract<WorkerMessage, { kind: 'failed' }> | null
@@ -53,6 +56,7 @@ export class Supervisor {
   readonly #places: readonly Place[]
   readonly #survey = new Survey<Place>(answerWithinMs)
   readonly #metrics = new WorkerMetrics()
+  readonly #handovers = new Handovers()
   readonly #process: ProcessMetrics
   #stopping = false
   #started = false
@@ -65,6 +69,7 @@ export class Supervisor {
       delay: new RestartDelay(),
       worker: null,
       servesSince: null,
+      served: false,
       restarts: 0,
       pause: null,
       failure: null,
@@ -130,6 +135,7 @@ export class Supervisor {
   #fork(place: Place): Worker {
     cluster.setupPrimary({ exec: entry, args: [String(place.number)] })
     const worker = cluster.fork()
+    this.#handovers.watch(worker)
     place.worker = worker
     place.servesSince = null
     place.failure = null
@@ -147,6 +153,7 @@ export class Supervisor {
     switch (message.kind) {
       case 'ready':
         place.servesSince = this.#options.clock.monotonic()
+        place.served = true
         break
       case 'failed':
         place.failure = message
@@ -196,8 +203,8 @@ export class Supervisor {
     this.#metrics.ended(number)
     place.worker = null
     place.servesSince = null
-    // One that has never served, at the very start, ends it.
-    if (this.#stopping || (!this.#started && servesSince === null)) return
+    // At the very start, one whose place has never served ends it.
+    if (this.#stopping || !(this.#started || place.served)) return
     const pause = place.delay.next(servesSince === null ? 0 : clock.monotonic() - servesSince)
     log.warn('worker.ended', {
       ...{ worker: number, pid: worker.process.pid ?? null, exitCode, signal, pauseMs: pause },

@@ -46,9 +46,10 @@ export class Survey<Key> {
     if (open.waiting.size === 0) open.close()
   }
 
-  /** Waits for `key` no more. */
+  /** Waits for `key` no more, and forgets what it has said: who asked is told of the living. */
   gone(key: Key): void {
     for (const open of [...this.#open.values()]) {
+      open.answers.delete(key)
       if (open.waiting.delete(key) && open.waiting.size === 0) open.close()
     }
   }
