@@ -98,7 +98,7 @@ export async function reopenKeyring(
 ): Promise<ReopenedKeyring> {
   for (let reads = 1; ; reads++) {
     const root = await rootKeyOf(source, deploymentId)
-    if (root === undefined) throw new LatchkeyError('root_key_missing')
+    if (root === undefined) throw missing(source)
     try {
       const opened = await db
         .transaction()
@@ -124,7 +124,7 @@ export async function currentRootKey(
   source: RootKeySource,
 ): Promise<RootKey> {
   const root = await rootKeyOf(source, deploymentId)
-  if (root === undefined) throw new LatchkeyError('root_key_missing')
+  if (root === undefined) throw missing(source)
   if (!(await opensKeyring(db, deploymentId, root))) {
     wipeRootKey(root)
     throw new LatchkeyError('root_key_wrong')
@@ -187,7 +187,7 @@ async function firstRootKey(
   // A file can be there already: an operator put it there, or a first start died before its commit.
   const existing = await rootKeyOf(source, deploymentId)
   if (existing !== undefined) return existing
-  if (source.kind !== 'file') throw new LatchkeyError('root_key_missing')
+  if (source.kind !== 'file') throw missing(source)
   return new RootKeyFile(source.path).create(newRootKey(random))
 }
 
@@ -199,7 +199,7 @@ async function openWith(
 ): Promise<{ readonly keys: readonly RingKey[]; readonly rootKeyId: string }> {
   if (source.kind === 'file') await settleStagedFile(trx, deploymentId, new RootKeyFile(source.path), log)
   const root = await rootKeyOf(source, deploymentId)
-  if (root === undefined) throw new LatchkeyError('root_key_missing')
+  if (root === undefined) throw missing(source)
   try {
     const opening = await openKeyring(trx, deploymentId, root)
     if (opening.kind === 'wrong-key') throw new LatchkeyError('root_key_wrong')
@@ -242,4 +242,13 @@ async function opensKeyring(
   if (opening.kind === 'wrong-key') return false
   for (const key of opening.keys) key.bytes.fill(0)
   return true
+}
+
+/** Where it was looked for is what people need to know: on a second machine it is the likeliest mistake. */
+function missing(source: RootKeySource): LatchkeyError {
+  if (source.kind !== 'file') return new LatchkeyError('root_key_missing')
+  return new LatchkeyError('root_key_missing', {
+    message: `The vault has a keyring, but the root key that opens it is not there: ${source.path} does not exist. Copy it from where the vault was made, or name it with LATCHKEY_ROOT_KEY_FILE or LATCHKEY_ROOT_KEY.`,
+    param: 'LATCHKEY_ROOT_KEY_FILE',
+  })
 }

@@ -73,7 +73,7 @@ Examples:
       })
       if (options.json) return terminal.json(group)
       terminal.line(
-        `Created ${group.name} (${group.id}). Put keys into it with: latchkey keys create --group`,
+        `Created ${group.name} (${group.id}). Put keys into it with: latchkey keys create NAME --group ${group.name}`,
       )
     })
 

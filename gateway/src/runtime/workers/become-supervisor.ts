@@ -6,13 +6,18 @@ import type { LogLevel } from '@latchkey/shared'
 export interface SupervisorTask {
   readonly workers: number
   readonly logLevel: LogLevel
+  /** Milliseconds for running requests once it is to stop. */
+  readonly drainTimeoutMs: number
 }
 
 /**
  * Replaces this process by the supervisor of a gateway's workers, under the same process id (execve(2)), so that none of
  * the command line's memory stays behind for as long as the gateway runs. Nothing after it is executed.
  */
-export function becomeSupervisor({ workers, logLevel }: SupervisorTask, env: NodeJS.ProcessEnv): never {
+export function becomeSupervisor(
+  { workers, logLevel, drainTimeoutMs }: SupervisorTask,
+  env: NodeJS.ProcessEnv,
+): never {
   const { execve } = process
   if (execve === undefined)
     throw new Error('This platform has no execve(2): Latchkey runs on Linux and macOS.')
@@ -20,5 +25,9 @@ export function becomeSupervisor({ workers, logLevel }: SupervisorTask, env: Nod
   const script = import.meta.url.endsWith('.ts') ? './supervisor-main.ts' : './supervisor-main.js'
   const file = fileURLToPath(new URL(script, import.meta.url))
   const { execPath, execArgv } = process
-  return execve(execPath, [execPath, ...execArgv, file, String(workers), logLevel], env)
+  return execve(
+    execPath,
+    [execPath, ...execArgv, file, String(workers), logLevel, String(drainTimeoutMs)],
+    env,
+  )
 }

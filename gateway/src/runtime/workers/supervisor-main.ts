@@ -9,7 +9,7 @@ const { crashFields, createLog, logLevels } = await import('@latchkey/shared/log
 const { servingNote } = await import('../../serving-note.ts')
 const { Supervisor } = await import('./supervisor.ts')
 
-const [workers, level] = process.argv.slice(2)
+const [workers, level, drainTimeoutMs] = process.argv.slice(2)
 const log = createLog(logLevels.find((each) => each === level) ?? 'info')
 process.on('uncaughtException', (error) => {
   log.error('process.crashed', crashFields(error))
@@ -17,7 +17,12 @@ process.on('uncaughtException', (error) => {
   process.exit(70)
 })
 
-const supervisor = new Supervisor({ count: Number(workers), clock: systemClock, log })
+const supervisor = new Supervisor({
+  count: Number(workers),
+  drainTimeoutMs: Number(drainTimeoutMs),
+  clock: systemClock,
+  log,
+})
 let stopping = false
 const onSignal = (signal: NodeJS.Signals) => {
   // npm passes on the signal that the whole group has got already: the second one changes nothing.

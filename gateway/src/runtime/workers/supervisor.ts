@@ -18,6 +18,8 @@ import { WorkerMetrics } from './worker-metrics.ts'
 export interface SupervisorOptions {
   /** How many workers serve. */
   readonly count: number
+  /** Milliseconds that workers give running requests when they are to stop. */
+  readonly drainTimeoutMs: number
   readonly clock: Clock
   readonly log: Log
 }
@@ -45,6 +47,8 @@ interface Place {
 // A scrape must not hang on a worker that does.
 const answerWithinMs = 1_000
 const unexplained = 70
+/** After its requests a worker writes its records and returns its leases; one that has not ended by then hangs. */
+const closeWithinMs = 40_000
 
 /**
  * Runs the workers of a gateway: it listens for them and hands connections out in turn (`node:cluster`), starts again
@@ -97,8 +101,9 @@ export class Supervisor {
     return one
   }
 
-  /** Tells all workers to drain, and resolves when the last one has ended. */
+  /** Tells all workers to drain, and resolves when the last one has ended. One that hangs is killed, some time after it should have. */
   async stop(): Promise<void> {
+    const { drainTimeoutMs, log } = this.#options
     this.#stopping = true
     await Promise.all(
       this.#places.map(async (place) => {
@@ -107,7 +112,12 @@ export class Supervisor {
         if (worker === null || worker.isDead()) return
         const ended = new Promise((resolve) => worker.once('exit', resolve))
         worker.process.kill('SIGTERM')
+        const late = setTimeout(() => {
+          log.error('worker.killed', { worker: place.number, pid: worker.process.pid ?? null })
+          worker.process.kill('SIGKILL')
+        }, drainTimeoutMs + closeWithinMs)
         await ended
+        clearTimeout(late)
       }),
     )
     this.#process.close()
