@@ -40,8 +40,8 @@ export default defineConfig({
       },
     ],
     globalSetup: ['tests/support/postgres-server.ts'],
-    // The tests wait more than they compute; by default one core of two would stay idle.
-    maxWorkers: '100%',
+    // The tests wait about as much as they compute: with a worker for each core, cores would stay idle.
+    maxWorkers: '150%',
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },

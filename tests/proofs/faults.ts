@@ -5,7 +5,7 @@ import { prove } from './prove.ts'
 
 await prove({
   command: 'prove-faults',
-  takes: 'ten minutes',
+  takes: 'five minutes',
   kills: { quick: 1, full: 5 },
   scenarios,
 })
