@@ -83,13 +83,19 @@ describe('kill -9 at any moment of first start, rotation, re-encryption and mint
       expect(opened.kind === 'opened' && opened.secret.reveal()).toBe(secret)
     }
 
-    // Every row has arrived at the newest keys, and only one root key opens them.
-    const { rows } = await database.pool.query(
-      `select (select count(distinct root_key_id) from ring_key_wrap) as roots,
+    // Every row arrives at the newest keys, and only one root key opens them. What the last life had begun is finished
+    // once it is known to be dead.
+    const standing = async () => {
+      const { rows } = await database.pool.query(
+        `select (select count(distinct root_key_id) from ring_key_wrap) as roots,
         (select count(distinct substring(envelope from 5 for 4)) from provider_key) as secrets,
         (select count(distinct row_mac_pepper_version) from proxy_key) as peppers,
         (select count(*) from ring_key where state = 'pending') as pending`,
-    )
-    expect(rows).toEqual([{ roots: 1n, secrets: 1n, peppers: 1n, pending: 0n }])
+      )
+      return rows
+    }
+    await expect
+      .poll(standing, { timeout: 60_000, interval: 250 })
+      .toEqual([{ roots: 1n, secrets: 1n, peppers: 1n, pending: 0n }])
   })
 })
