@@ -1,10 +1,11 @@
 import { chmodSync, mkdtempSync, realpathSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { freePort } from '../tests/support/free-port.ts'
 import { chooseCores } from './cores.ts'
 import { type Loader, startLoader } from './load/loader.ts'
 import type { Instruments } from './measure.ts'
-import { freePort, listensOn, startProgram } from './program.ts'
+import { listensOn, startProgram } from './program.ts'
 import { contenders } from './targets/contenders.ts'
 import type { Surroundings, Target } from './targets/target.ts'
 

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
-import { freePort, listensOn, startProgram } from '../program.ts'
+import { freePort } from '../../tests/support/free-port.ts'
+import { listensOn, startProgram } from '../program.ts'
 import { type Contender, providerSecret } from './target.ts'
 
 const script = join(import.meta.dirname, '../bare.ts')

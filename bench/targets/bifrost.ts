@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, listensOn, startProgram } from '../program.ts'
+import { freePort } from '../../tests/support/free-port.ts'
+import { listensOn, startProgram } from '../program.ts'
 import { findTool } from '../tools.ts'
 import { install } from './install.ts'
 import { type Contender, providerSecret } from './target.ts'

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { answers, freePort, startProgram } from '../program.ts'
+import { freePort } from '../../tests/support/free-port.ts'
+import { answers, startProgram } from '../program.ts'
 import { install } from './install.ts'
 import { type Contender, providerSecret } from './target.ts'
 

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freePort, listensOn, startProgram } from '../program.ts'
+import { freePort } from '../../tests/support/free-port.ts'
+import { listensOn, startProgram } from '../program.ts'
 import { requireTool } from '../tools.ts'
 import { type Contender, providerSecret } from './target.ts'
 

@@ -1,4 +1,5 @@
-import { freePort, listensOn, type Program, startProgram } from '../program.ts'
+import { freePort } from '../../tests/support/free-port.ts'
+import { listensOn, type Program, startProgram } from '../program.ts'
 import { findTool } from '../tools.ts'
 
 /** A Redis for one run. */

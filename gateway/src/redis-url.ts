@@ -1,4 +1,6 @@
-import { LatchkeyError, Secret } from '@latchkey/shared'
+import { Secret, UrlSetting } from '@latchkey/shared'
+
+const setting = new UrlSetting('REDIS_URL')
 
 export interface RedisAddress {
   readonly host: string
@@ -47,14 +49,17 @@ export function parseRedisUrl(text: Secret): RedisConnection {
   const parts = shape.exec(text.reveal())?.groups
   const scheme = schemes.exec(parts?.scheme ?? '')?.groups
   if (parts === undefined || scheme === undefined) {
-    throw invalid(
+    throw setting.invalid(
       'it must be like redis://user:password@host:6379/0, redis+sentinel://host:26379,host:26379/master or redis+cluster://host:6379,host:6379 (rediss for TLS), with special characters of the password percent-encoded',
     )
   }
   const kind = kindOf(scheme.kind)
   const addresses = (parts.hosts ?? '').split(',').map((each) => readAddress(each, defaultPorts[kind]))
   const path = (parts.path ?? '').split('/').filter((each) => each !== '')
-  const parameters = readParameters(parts.query ?? '', kind === 'sentinel')
+  const parameters = setting.parameters(
+    new URLSearchParams(parts.query ?? ''),
+    kind === 'sentinel' ? ['sentinel_username', 'sentinel_password'] : [],
+  )
   return {
     place: readPlace(kind, addresses, path, parameters),
     credentials: readLogin(parts.login ?? ''),
@@ -79,24 +84,26 @@ function readPlace(
     case 'single': {
       const [address, other] = addresses
       if (address === undefined || other !== undefined)
-        throw invalid('it names several hosts, which redis+sentinel and redis+cluster do')
-      if (second !== undefined) throw invalid('its path must be the number of a database')
+        throw setting.invalid('it names several hosts, which redis+sentinel and redis+cluster do')
+      if (second !== undefined) throw setting.invalid('its path must be the number of a database')
       return { kind, address, database: readDatabase(first) }
     }
     case 'sentinel': {
       if (first === undefined || path.length > 2)
-        throw invalid('its path must be the name of the master, and may end with the number of a database')
+        throw setting.invalid(
+          'its path must be the name of the master, and may end with the number of a database',
+        )
       const password = parameters.get('sentinel_password')
       const sentinelCredentials = {
         user: parameters.get('sentinel_username') ?? null,
         password: password === undefined ? null : new Secret(password),
       }
       const database = readDatabase(second)
-      return { kind, sentinels: addresses, sentinelCredentials, master: decode(first), database }
+      return { kind, sentinels: addresses, sentinelCredentials, master: setting.decode(first), database }
     }
     case 'cluster':
       if (first !== undefined && (first !== '0' || second !== undefined))
-        throw invalid('a cluster has no other database than 0')
+        throw setting.invalid('a cluster has no other database than 0')
       return { kind, nodes: addresses }
     default:
       return kind satisfies never
@@ -105,10 +112,10 @@ function readPlace(
 
 function readLogin(login: string): RedisCredentials {
   const colon = login.indexOf(':')
-  const user = decode(colon === -1 ? login : login.slice(0, colon))
-  const password = colon === -1 ? '' : decode(login.slice(colon + 1))
+  const user = setting.decode(colon === -1 ? login : login.slice(0, colon))
+  const password = colon === -1 ? '' : setting.decode(login.slice(colon + 1))
   if (user !== '' && password === '')
-    throw invalid('it names a user and no password. A password alone is written as :password@')
+    throw setting.invalid('it names a user and no password. A password alone is written as :password@')
   return { user: user === '' ? null : user, password: password === '' ? null : new Secret(password) }
 }
 
@@ -119,41 +126,12 @@ function readAddress(text: string, defaultPort: number): RedisAddress {
   const host = parts?.six ?? parts?.name
   const port = Number(parts?.port ?? defaultPort)
   if (host === undefined || port < 1 || port > 65_535)
-    throw invalid('it names no host, or a port that is none')
+    throw setting.invalid('it names no host, or a port that is none')
   return { host, port }
 }
 
 function readDatabase(text: string | undefined): number {
   if (text === undefined) return 0
-  if (!/^[0-9]{1,5}$/.test(text)) throw invalid('its database must be a number')
+  if (!/^[0-9]{1,5}$/.test(text)) throw setting.invalid('its database must be a number')
   return Number(text)
-}
-
-function readParameters(query: string, isSentinel: boolean): ReadonlyMap<string, string> {
-  const known = isSentinel ? ['sentinel_username', 'sentinel_password'] : []
-  const parameters = new Map<string, string>()
-  for (const [name, value] of new URLSearchParams(query)) {
-    if (!known.includes(name) || parameters.has(name)) {
-      const shown = /^[A-Za-z_]{1,32}$/.test(name) ? `"${name}"` : 'one'
-      const list = known.length === 0 ? 'none are' : `${known.join(' and ')} are`
-      throw invalid(`of its parameters, ${shown} is unknown or stands twice. Known ${list}`)
-    }
-    parameters.set(name, value)
-  }
-  return parameters
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw invalid('a percent sign in it begins no encoded character')
-  }
-}
-
-function invalid(why: string): LatchkeyError {
-  return new LatchkeyError('invalid_config', {
-    message: `REDIS_URL can't be used: ${why}.`,
-    param: 'REDIS_URL',
-  })
 }

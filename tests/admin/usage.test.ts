@@ -1,15 +1,8 @@
-import {
-  type GroupId,
-  nanoUsd,
-  type OrganizationId,
-  type ProxyKeyId,
-  type RequestId,
-  systemRandom,
-  uuidv7,
-} from '@latchkey/shared'
+import { type GroupId, nanoUsd, type OrganizationId, type ProxyKeyId } from '@latchkey/shared'
 import { expect, test } from 'vitest'
 import { insertRecords } from '../../gateway/src/records/batch-insert.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
+import { newRequestId, record } from '../records/record.ts'
 import { type AdminServer, startAdminServer } from './admin-server.ts'
 
 const noon = Date.parse('2026-03-10T12:00:00Z')
@@ -31,47 +24,24 @@ async function start(): Promise<Started> {
   const key = async (name: string, group: string | null): Promise<ProxyKeyId> =>
     Object((await ask('POST', '/api/keys', { body: { name, group, providerKeys: ['main'] } })).body).id
   const keys = { alice: await key('alice', 'hack'), bob: await key('bob', null) }
-  const record = (by: 'alice' | 'bob', at: number, organizationId: OrganizationId): RequestRecord => ({
-    id: uuidv7<RequestId>({ now: () => at, monotonic: () => 0 }, systemRandom),
-    organizationId,
-    keyId: keys[by],
-    keyName: by,
-    groupId: by === 'alice' ? hack : null,
-    providerKeyId: null,
-    provider: 'simulator',
-    method: 'POST',
-    endpoint: '/v1/chat/completions',
-    model: 'gpt-5-nano',
-    responseModel: null,
-    status: 200,
-    code: null,
-    attempts: 1,
-    usage: null,
-    usageMissing: false,
-    streamed: false,
-    disconnected: false,
-    truncated: false,
-    requestBytes: 1,
-    responseBytes: 2,
-    timeToFirstByteMs: 3,
-    durationMs: 4,
-    clientIp: '127.0.0.1',
-    userId: null,
-    sessionId: null,
-    properties: {},
-    startedAt: at,
-    cost: nanoUsd(1_000_000n),
-    held: null,
-    estimated: false,
-    priceVersion: null,
-    settlements: [],
-  })
+  const recordOf = (by: 'alice' | 'bob', at: number, organizationId: OrganizationId): RequestRecord =>
+    record({
+      id: newRequestId(at),
+      organizationId,
+      keyId: keys[by],
+      keyName: by,
+      groupId: by === 'alice' ? hack : null,
+      provider: 'simulator',
+      model: 'gpt-5-nano',
+      startedAt: at,
+      cost: nanoUsd(1_000_000n),
+    })
   return {
     ...server,
     keys,
     hack,
     used: (by, at, change = {}) =>
-      insertRecords(database.pool, [{ ...record(by, at, vault.defaultOrganizationId), ...change }]),
+      insertRecords(database.pool, [{ ...recordOf(by, at, vault.defaultOrganizationId), ...change }]),
     async usage(query) {
       const answer = await ask('GET', `/api/usage?from=2026-03-01T00:00:00Z&to=2026-04-01T00:00:00Z&${query}`)
       expect(answer.status, answer.text).toBe(200)

@@ -2,17 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import {
-  type BudgetId,
-  createLog,
-  nanoUsd,
-  type OrganizationId,
-  type ProxyKeyId,
-  type RequestId,
-  systemClock,
-  systemRandom,
-  uuidv7,
-} from '@latchkey/shared'
+import { type BudgetId, createLog, nanoUsd, systemClock, systemRandom } from '@latchkey/shared'
 import { migrate, migrations } from '@latchkey/shared/database'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { readConfig } from '../../gateway/src/config.ts'
@@ -21,6 +11,7 @@ import { type RowText, rowText } from '../../gateway/src/records/record-row.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
 import { openEmbeddedStorage } from '../../gateway/src/runtime/embedded.ts'
 import { addBudget, addOrganization } from '../budget/books.ts'
+import { typicalRecord } from '../records/record.ts'
 
 const rows = 500
 const rounds = 60
@@ -28,48 +19,11 @@ const mostMs = 5
 
 /** A record that settles into three budgets, as that of a key with a group in an organization does. */
 async function record(): Promise<RequestRecord> {
-  return {
-    id: uuidv7<RequestId>(systemClock, systemRandom),
-    organizationId: uuidv7<OrganizationId>(systemClock, systemRandom),
-    keyId: 'abcdefghijkl' as ProxyKeyId,
-    keyName: 'alice',
-    groupId: null,
-    providerKeyId: null,
-    provider: 'openai',
-    method: 'POST',
-    endpoint: '/v1/chat/completions',
-    model: 'gpt-5-nano',
-    responseModel: 'gpt-5-nano-2025-08-07',
-    status: 200,
-    code: null,
-    attempts: 1,
-    usage: {
-      inputTokens: 1234,
-      cachedInputTokens: 1024,
-      outputTokens: 321,
-      reasoningTokens: 64,
-      inputAudioTokens: null,
-      outputAudioTokens: null,
-    },
-    usageMissing: false,
-    streamed: true,
-    disconnected: false,
-    truncated: false,
-    requestBytes: 1400,
-    responseBytes: 26_000,
-    timeToFirstByteMs: 212.123,
-    durationMs: 1834.567,
-    clientIp: '203.0.113.7',
-    userId: 'user-1234',
-    sessionId: 'session-5678',
-    properties: { team: 'search', feature: 'autocomplete' },
-    startedAt: systemClock.now(),
+  return typicalRecord({
     cost: nanoUsd(140_500n),
     held: nanoUsd(800_000n),
-    estimated: false,
-    priceVersion: '1',
     settlements: await settlements(),
-  }
+  })
 }
 
 /** The longest turn of the event loop while `work` runs, in milliseconds of its thread: what other programs take does not count. */
@@ -137,10 +91,12 @@ try {
   }
   const median = (values: readonly number[]) =>
     values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
+  // One batch takes less than a tick of the thread's clock.
+  const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length
   // The first rounds compile; the median of the others is what a running gateway sees.
   const longest = median(turns.slice(10))
   process.stdout.write(
-    `${rows} records, settled into three budgets, in ${median(durations).toFixed(1)} ms; longest turn of the event loop ${longest.toFixed(2)} ms; ${(median(texts) * 1000).toFixed(1)} µs for each when its request ends (medians of ${rounds} batches)\n`,
+    `${rows} records, settled into three budgets, in ${median(durations).toFixed(1)} ms; longest turn of the event loop ${longest.toFixed(2)} ms; ${(mean(texts) * 1000).toFixed(1)} µs for each when its request ends (medians of ${rounds} batches, the last one a mean)\n`,
   )
   process.exitCode = longest <= mostMs ? 0 : 1
 } finally {

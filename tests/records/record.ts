@@ -51,3 +51,31 @@ export function record(change: Partial<RequestRecord> = {}): RequestRecord {
     ...change,
   }
 }
+
+/** What most requests are: a stream that tells its usage, from somebody who annotates. Its row is of the usual size. */
+export function typicalRecord(change: Partial<RequestRecord> = {}): RequestRecord {
+  return record({
+    provider: 'openai',
+    model: 'gpt-5-nano',
+    responseModel: 'gpt-5-nano-2025-08-07',
+    usage: {
+      inputTokens: 1234,
+      cachedInputTokens: 1024,
+      outputTokens: 321,
+      reasoningTokens: 64,
+      inputAudioTokens: null,
+      outputAudioTokens: null,
+    },
+    streamed: true,
+    requestBytes: 1400,
+    responseBytes: 26_000,
+    timeToFirstByteMs: 212.123,
+    durationMs: 1834.567,
+    clientIp: '203.0.113.7',
+    userId: 'user-1234',
+    sessionId: 'session-5678',
+    properties: { team: 'search', feature: 'autocomplete' },
+    priceVersion: '1',
+    ...change,
+  })
+}

@@ -2,7 +2,6 @@ import { type ChildProcess, execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { chownSync, closeSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -16,6 +15,7 @@ import { openServerLog, readServerLog } from '../../shared/src/database/embedded
 import { admitServerUser, chooseServerUser } from '../../shared/src/database/embedded/server-user.ts'
 import { serverSettings } from '../../shared/src/database/embedded/settings.ts'
 import { spawnProgram } from '../../shared/src/database/embedded/spawn-program.ts'
+import { freePort } from './free-port.ts'
 
 /** A Postgres of its own on a TCP port of the loopback interface, as an operator would run it: it can be stopped, killed and frozen. */
 export interface TestPostgres {
@@ -173,14 +173,4 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
 
 function hasEnded(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('it listens on no port')
-  return address.port
 }

@@ -1,7 +1,8 @@
-import { LatchkeyError } from '../errors.ts'
 import { Secret } from '../secret.ts'
+import { UrlSetting } from '../url-setting.ts'
 import type { ServerConnection, TlsSetting } from './connection.ts'
 
+const setting = new UrlSetting('DATABASE_URL')
 const defaultPort = 5432
 const knownParameters = ['sslmode', 'host', 'channel_binding']
 
@@ -14,18 +15,20 @@ const knownParameters = ['sslmode', 'host', 'channel_binding']
 export function parseDatabaseUrl(text: Secret): ServerConnection {
   const url = parseUrl(text)
   if (url === null || !/^postgres(?:ql)?:$/.test(url.protocol)) {
-    throw invalid(
+    throw setting.invalid(
       'it must be like postgres://user:password@host:5432/database, with special characters of the password percent-encoded',
     )
   }
-  const parameters = readParameters(url)
-  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map(decode)
-  const host = parameters.get('host') ?? decode(url.hostname.replace(/^\[(.*)\]$/, '$1'))
-  if (!user) throw invalid('it names no user')
-  if (!database || database.includes('/')) throw invalid('it names no database')
-  if (!host) throw invalid('it names no host')
+  const parameters = setting.parameters(url.searchParams, knownParameters)
+  const [user, password, database] = [url.username, url.password, url.pathname.slice(1)].map((part) =>
+    setting.decode(part),
+  )
+  const host = parameters.get('host') ?? setting.decode(url.hostname.replace(/^\[(.*)\]$/, '$1'))
+  if (!user) throw setting.invalid('it names no user')
+  if (!database || database.includes('/')) throw setting.invalid('it names no database')
+  if (!host) throw setting.invalid('it names no host')
   // The separator of several hosts, of which libpq would try each.
-  if (host.includes(',')) throw invalid('it names several hosts. Name one')
+  if (host.includes(',')) throw setting.invalid('it names several hosts. Name one')
   return {
     host,
     port: url.port === '' ? defaultPort : Number(url.port),
@@ -43,20 +46,6 @@ function parseUrl(text: Secret): URL | null {
   return URL.canParse(value) ? new URL(value) : null
 }
 
-function readParameters(url: URL): ReadonlyMap<string, string> {
-  const parameters = new Map<string, string>()
-  for (const [name, value] of url.searchParams) {
-    if (!knownParameters.includes(name) || parameters.has(name)) {
-      const shown = /^[A-Za-z_]{1,32}$/.test(name) ? `"${name}"` : 'one'
-      throw invalid(
-        `of its parameters, ${shown} is unknown or stands twice. Known are ${knownParameters.join(', ')}`,
-      )
-    }
-    parameters.set(name, value)
-  }
-  return parameters
-}
-
 function tlsOf(mode: string | undefined): TlsSetting {
   switch (mode) {
     case undefined:
@@ -69,21 +58,6 @@ function tlsOf(mode: string | undefined): TlsSetting {
     case 'no-verify':
       return { kind: 'unverified' }
     default:
-      throw invalid('its sslmode must be disable, require, verify-full or no-verify')
+      throw setting.invalid('its sslmode must be disable, require, verify-full or no-verify')
   }
-}
-
-function decode(text: string): string {
-  try {
-    return decodeURIComponent(text)
-  } catch {
-    throw invalid('a percent sign in it begins no encoded character')
-  }
-}
-
-function invalid(why: string): LatchkeyError {
-  return new LatchkeyError('invalid_config', {
-    message: `DATABASE_URL can't be used: ${why}.`,
-    param: 'DATABASE_URL',
-  })
 }

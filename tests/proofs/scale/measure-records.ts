@@ -1,18 +1,10 @@
-import {
-  type BudgetId,
-  nanoUsd,
-  type OrganizationId,
-  type ProxyKeyId,
-  type RequestId,
-  systemClock,
-  systemRandom,
-  uuidv7,
-} from '@latchkey/shared'
+import { type BudgetId, nanoUsd, type OrganizationId } from '@latchkey/shared'
 import type { BudgetEngine } from '../../../gateway/src/budget/engine.ts'
 import type { Settlement } from '../../../gateway/src/budget/settle.ts'
 import { insertRows } from '../../../gateway/src/records/batch-insert.ts'
 import { type RowText, rowText } from '../../../gateway/src/records/record-row.ts'
 import { addBudget, addOrganization } from '../../budget/books.ts'
+import { typicalRecord } from '../../records/record.ts'
 import { timed } from './measure-leases.ts'
 import { addKeyBudgets, type ScratchDatabase } from './scratch-database.ts'
 
@@ -124,46 +116,5 @@ function recordsOf(writer: Writer, count: number): Promise<readonly RowText[]> {
 }
 
 function textOf({ organization }: Writer, settlements: readonly Settlement[]): RowText {
-  return rowText({
-    id: uuidv7<RequestId>(systemClock, systemRandom),
-    organizationId: organization,
-    keyId: 'abcdefghijkl' as ProxyKeyId,
-    keyName: 'alice',
-    groupId: null,
-    providerKeyId: null,
-    provider: 'openai',
-    method: 'POST',
-    endpoint: '/v1/chat/completions',
-    model: 'gpt-5-nano',
-    responseModel: 'gpt-5-nano-2025-08-07',
-    status: 200,
-    code: null,
-    attempts: 1,
-    usage: {
-      inputTokens: 1234,
-      cachedInputTokens: 1024,
-      outputTokens: 321,
-      reasoningTokens: 64,
-      inputAudioTokens: null,
-      outputAudioTokens: null,
-    },
-    usageMissing: false,
-    streamed: true,
-    disconnected: false,
-    truncated: false,
-    requestBytes: 1400,
-    responseBytes: 26_000,
-    timeToFirstByteMs: 212.123,
-    durationMs: 1834.567,
-    clientIp: '203.0.113.7',
-    userId: 'user-1234',
-    sessionId: 'session-5678',
-    properties: { team: 'search', feature: 'autocomplete' },
-    startedAt: systemClock.now(),
-    cost,
-    held: bound,
-    estimated: false,
-    priceVersion: '1',
-    settlements,
-  })
+  return rowText(typicalRecord({ organizationId: organization, cost, held: bound, settlements }))
 }
