@@ -9,7 +9,7 @@ import { startRedis } from './redis.ts'
 import type { Contender, Started, Surroundings, Target } from './target.ts'
 
 const everything: KeyFeatures = { policy: true, limits: true, budgets: true }
-const script = join(import.meta.dirname, '../../gateway/src/cli/latchkey.ts')
+const script = join(import.meta.dirname, '../../gateway/bin/latchkey.js')
 const nodeModules = join(import.meta.dirname, '../../node_modules/.bin')
 
 /** Embedded mode: everything on, and with one feature off in turn. All are keys of one gateway. */

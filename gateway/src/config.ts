@@ -11,7 +11,9 @@ import {
   Secret,
   type ServerConnection,
 } from '@latchkey/shared'
-import { canonicalBaseUrl, parseProviderSecret, type RootKeySource } from '@latchkey/vault'
+import type { RootKeySource } from '@latchkey/vault'
+import { canonicalBaseUrl } from '@latchkey/vault/base-url'
+import { parseProviderSecret } from '@latchkey/vault/provider-secret'
 import { readDataDirectory } from './data-directory.ts'
 import { parseRedisUrl, type RedisConnection } from './redis-url.ts'
 

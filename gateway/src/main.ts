@@ -1,6 +1,7 @@
 import { crashFields, createLog, type LogFields, systemClock, systemRandom } from '@latchkey/shared'
 import { readConfig } from './config.ts'
-import { type Gateway, startGateway } from './runtime/gateway.ts'
+import type { Gateway } from './runtime/gateway.ts'
+import { openPrivateDatabase } from './runtime/private-database.ts'
 import type { WorkerChannel } from './runtime/workers/worker-channel.ts'
 
 /** Where a gateway that serves is reached: origins, without a path. */
@@ -46,12 +47,14 @@ export async function serve(
   process.on('SIGTERM', onSignal).on('SIGINT', onSignal).on('SIGHUP', onSignal)
   supervisor?.onSupervisorGone(() => end({ reason: 'the supervisor has gone' }))
 
-  const gateway = await startGateway(config, {
-    clock: systemClock,
-    random: systemRandom,
-    log,
-    siblings: supervisor,
-  })
+  const surroundings = { clock: systemClock, random: systemRandom, log, siblings: supervisor }
+  // It starts while the rest of the gateway is loaded, which takes longer.
+  const privateDatabase =
+    config.database.kind === 'embedded' ? openPrivateDatabase(config.dataDirectory, surroundings) : null
+  // A failure is the gateway's to tell, once it has been loaded.
+  privateDatabase?.catch(() => {})
+  const { startGateway } = await import('./runtime/gateway.ts')
+  const gateway = await startGateway(config, { ...surroundings, privateDatabase })
   stop = () => gateway.stop()
   const { dataDirectory } = config
   log.info(`${name}.ready`, { url: gateway.dataUrl, pid: process.pid, dataDirectory })

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { readAnnouncement } from '../../gateway/src/runtime/announcement.ts'
 
-const script = fileURLToPath(new URL('../../gateway/src/cli/latchkey.ts', import.meta.url))
+const script = fileURLToPath(new URL('../../gateway/bin/latchkey.js', import.meta.url))
 
 export type Settings = Readonly<Record<string, string>>
 

@@ -9,7 +9,8 @@ import { readConfig } from '../../gateway/src/config.ts'
 import { insertRows } from '../../gateway/src/records/batch-insert.ts'
 import { type RowText, rowText } from '../../gateway/src/records/record-row.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
-import { openEmbeddedStorage } from '../../gateway/src/runtime/embedded.ts'
+import { embeddedStorage } from '../../gateway/src/runtime/embedded.ts'
+import { openPrivateDatabase } from '../../gateway/src/runtime/private-database.ts'
 import { addBudget, addOrganization } from '../budget/books.ts'
 import { typicalRecord } from '../records/record.ts'
 
@@ -51,7 +52,8 @@ function threadMs(): number {
 const directory = mkdtempSync(join(tmpdir(), 'latchkey-proof-'))
 const config = readConfig({ LATCHKEY_DATA_DIR: directory })
 const log = createLog('warn')
-const storage = await openEmbeddedStorage(config.dataDirectory, systemClock, log)
+const surroundings = { clock: systemClock, log }
+const storage = embeddedStorage(await openPrivateDatabase(config.dataDirectory, surroundings), log)
 const engine = new BudgetEngine({
   pool: storage.database.pool,
   heartbeatPool: storage.heartbeat.pool,

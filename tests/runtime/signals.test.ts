@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import { gatewayEnvironment, serversOf } from '../security/killable-gateway.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
-const script = fileURLToPath(new URL('../../gateway/src/cli/latchkey.ts', import.meta.url))
+const script = fileURLToPath(new URL('../../gateway/bin/latchkey.js', import.meta.url))
 
 test.each([['SIGINT'], ['SIGTERM']] as const)(
   'a %s that a process group gets, and npm passes on once more, ends gateway and database once and cleanly',

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { onTestFinished } from 'vitest'
 import { announcedGateways } from '../../gateway/src/runtime/announced-gateways.ts'
 
-const script = fileURLToPath(new URL('../../gateway/src/cli/latchkey.ts', import.meta.url))
+const script = fileURLToPath(new URL('../../gateway/bin/latchkey.js', import.meta.url))
 
 export interface AdminAnswer {
   readonly status: number

@@ -1,6 +1,5 @@
 export type { Argon2Limits } from './argon2.ts'
 export { type AssociatedData, associatedData, none, type Place } from './associated-data.ts'
-export { canonicalBaseUrl } from './base-url.ts'
 export type { Bodies, BodyPlace, OpenedBody } from './bodies.ts'
 export type { ChangeBell } from './change-bell.ts'
 export type { Changed, Unchangeable } from './change-proxy-key.ts'
@@ -31,7 +30,6 @@ export type {
   Removed,
   SecretRotated,
 } from './provider-keys.ts'
-export { parseProviderSecret } from './provider-keys.ts'
 export { type MintedToken, TokenFormat, type TokenParse, type TokenType } from './proxy-key.ts'
 export type { MissingTie } from './proxy-key-bindings.ts'
 export type { ListProxyKeys, ProxyKeyPage, ProxyKeyPlace } from './proxy-key-list.ts'

@@ -7,7 +7,7 @@ import {
   type ProxyKeyId,
   providerKeyName,
   rateLimitsWire,
-  Secret,
+  type Secret,
   type StoredLimit,
   uuidv7,
 } from '@latchkey/shared'
@@ -15,6 +15,7 @@ import { type Kysely, type Selectable, sql, type Transaction } from 'kysely'
 import { canonicalBaseUrl } from './base-url.ts'
 import { isUniqueViolation } from './database-errors.ts'
 import { boundProviderKey } from './principal.ts'
+import { parseProviderSecret } from './provider-secret.ts'
 import { lockProxyKeys, type ProxyKeyRow, selectBoundProviderKeys } from './proxy-key-row.ts'
 import { isAuthentic, macRow } from './row-mac.ts'
 import { type BoundProviderKey, type ProviderKeyColumns, sealProviderKey } from './sealed-provider-key.ts'
@@ -80,20 +81,6 @@ export type Removed =
 
 const shortestWithTail = 16
 const providerShape = /^[a-z][a-z0-9-]{0,63}$/
-
-/**
- * Reads a provider's secret: 1 to 4096 visible ASCII characters, after one newline at its end was dropped
- * (`echo` and editors add it). Throws `invalid_request`, without a word of the secret.
- */
-export function parseProviderSecret(secret: Secret): Secret {
-  const text = secret.reveal().replace(/\r?\n$/, '')
-  if (text.length > 4096 || !/^[!-~]+$/.test(text))
-    throw new LatchkeyError('invalid_request', {
-      message: 'A secret has 1 to 4096 visible ASCII characters, without spaces or line breaks.',
-      param: 'secret',
-    })
-  return new Secret(text)
-}
 
 /** Stores the secrets of providers. Nothing here gives one back. */
 export class ProviderKeys {

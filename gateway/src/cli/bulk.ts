@@ -2,10 +2,8 @@ import { type CreateProxyKeysWire, mintedProxyKeysWire } from '@latchkey/shared'
 import type { Command } from 'commander'
 import { counted } from './counted.ts'
 import { findGroup } from './find-group.ts'
-import { openKeyFile } from './key-file.ts'
 import { addKeyOptions, type KeyOptions, providerKeysOf, wirePart } from './key-options.ts'
 import { limitsOf } from './limit-options.ts'
-import { readPeople } from './people-csv.ts'
 import { connect, type Surroundings } from './surroundings.ts'
 
 interface BulkOptions extends KeyOptions {
@@ -36,6 +34,9 @@ Example:
   latchkey keys bulk --group hack-2026 --csv people.csv --budget 4 --models gpt-5-nano --expires 2026-12-06T18:00:00Z`,
     )
     .action(async (options: BulkOptions) => {
+      // Only here: no other command needs libraries for CSV.
+      const { readPeople } = await import('./people-csv.ts')
+      const { openKeyFile } = await import('./key-file.ts')
       const people = readPeople(options.csv, clock.now())
       const client = connect(surroundings)
       const group = typeof options.group === 'string' ? await findGroup(client, options.group) : null

@@ -1,15 +1,7 @@
-#!/usr/bin/env -S node --conditions=source --max-semi-space-size=16 --expose-gc
-// A young generation that many requests in flight fit into: a smaller one is swept in the middle of them, which takes a
-// fifth of their CPU time. The chunks of large bodies are collected while they pass (proxy/passing-memory.ts).
-import { enableCompileCache, flushCompileCache } from 'node:module'
-import { join } from 'node:path'
-
-// Sources are stripped of their types and compiled once, not at every start: it halves the time to ready.
-// Beside the dependencies, whose writers could change what we run anyway; never in a directory that others share.
-enableCompileCache(join(import.meta.dirname, '../../../node_modules/.cache/latchkey'))
-const { systemClock } = await import('@latchkey/shared')
-const { run } = await import('./program.ts')
-const { Terminal } = await import('./terminal.ts')
+// `latchkey`, the command: bin/latchkey.js loads it in a checkout, and is where Node's flags are said why.
+import { systemClock } from '@latchkey/shared'
+import { run } from './program.ts'
+import { Terminal } from './terminal.ts'
 
 const { env, stdin, stdout, stderr } = process
 
@@ -21,5 +13,3 @@ stdout.on('error', (error) => {
 
 const terminal = new Terminal({ stdin, stdout, stderr })
 process.exitCode = await run(process.argv.slice(2), { env, terminal, clock: systemClock })
-// A gateway runs on from here, and may be killed: what was compiled is kept now.
-flushCompileCache()

@@ -5,14 +5,17 @@ const units = [
   ['second', 1000],
 ] as const
 
-const relative = new Intl.RelativeTimeFormat('en', { style: 'short', numeric: 'always' })
+// Made when it is first used: it takes 20 ms, which every command would pay.
+let relative: Intl.RelativeTimeFormat | null = null
 
 /** How far `timestamp` (RFC 3339) is from `now` (milliseconds since the epoch): `3 min. ago`, `in 2 days`. Null: `-`. */
 export function relativeTime(timestamp: string | null, now: number): string {
   if (timestamp === null) return '-'
   const distance = Date.parse(timestamp) - now
   for (const [unit, size] of units) {
-    if (Math.abs(distance) >= size) return relative.format(Math.round(distance / size), unit)
+    if (Math.abs(distance) < size) continue
+    relative ??= new Intl.RelativeTimeFormat('en', { style: 'short', numeric: 'always' })
+    return relative.format(Math.round(distance / size), unit)
   }
   return 'now'
 }

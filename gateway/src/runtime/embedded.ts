@@ -1,30 +1,15 @@
-import { type Clock, type Log, lockDataDirectory } from '@latchkey/shared'
-import {
-  connectDatabase,
-  type EmbeddedPostgres,
-  postgresListener,
-  startEmbeddedPostgres,
-} from '@latchkey/shared/database'
+import type { Log } from '@latchkey/shared'
+import { connectDatabase, postgresListener } from '@latchkey/shared/database'
 import { poolDefaults } from './pool-defaults.ts'
+import type { PrivateDatabase } from './private-database.ts'
 import type { Storage } from './storage.ts'
 
 // With the heartbeat's and the listener's well under what the server accepts.
 const poolConnections = 10
 
-/**
- * Embedded mode: takes the data directory and starts the private Postgres in it. Throws the faults of
- * a start (`directory_locked`, `postgres_version`, `disk_full`, …); nothing runs then.
- */
-export async function openEmbeddedStorage(dataDirectory: string, clock: Clock, log: Log): Promise<Storage> {
-  const lock = lockDataDirectory(dataDirectory)
-  let postgres: EmbeddedPostgres
-  try {
-    postgres = await startEmbeddedPostgres({ lock, clock, log })
-  } catch (error) {
-    lock.release()
-    throw error
-  }
-  const { connection } = postgres
+/** Embedded mode: everything is in the private Postgres, which closes with it. */
+export function embeddedStorage(privateDatabase: PrivateDatabase, log: Log): Storage {
+  const { connection, dataDirectory } = privateDatabase
   const database = connectDatabase({ ...poolDefaults, connection, maxConnections: poolConnections, log })
   const heartbeat = connectDatabase({ ...poolDefaults, connection, maxConnections: 1, log })
   return {
@@ -38,8 +23,7 @@ export async function openEmbeddedStorage(dataDirectory: string, clock: Clock, l
     async close() {
       await heartbeat.close()
       await database.close()
-      await postgres.stop()
-      lock.release()
+      await privateDatabase.close()
     },
   }
 }

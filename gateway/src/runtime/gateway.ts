@@ -30,6 +30,7 @@ import { addFirstOpenAiKey } from './first-openai-key.ts'
 import { openLimits, openRedis } from './limits.ts'
 import { closeServer, listen } from './listen.ts'
 import { openStorage } from './open-storage.ts'
+import type { PrivateDatabase } from './private-database.ts'
 import { openRecords } from './records.ts'
 import type { RedisHandle } from './redis.ts'
 import { redisBell } from './redis-bell.ts'
@@ -47,6 +48,8 @@ export interface Surroundings {
   readonly siblings?: Siblings | null
   /** Other times than those of budgets everywhere: for proofs that would wait for minutes. */
   readonly budgetTimes?: Partial<BudgetTimes>
+  /** Embedded mode's database, where it is being started already; the gateway closes it. Else it starts one. */
+  readonly privateDatabase?: Promise<PrivateDatabase> | null
 }
 
 /** A gateway that serves. */
@@ -70,18 +73,21 @@ export async function startGateway(config: Config, surroundings: Surroundings): 
     return await open(config, surroundings, closers)
   } catch (error) {
     await closers.closeAll()
+    // One that is being started for us, and that nothing has taken yet.
+    const unused = await surroundings.privateDatabase?.catch(() => null)
+    await unused?.close()
     throw startFault(error, config.database)
   }
 }
 
 async function open(
   config: Config,
-  { clock, random, log, siblings = null, budgetTimes = {} }: Surroundings,
+  { clock, random, log, siblings = null, budgetTimes = {}, privateDatabase = null }: Surroundings,
   closers: Closers,
 ): Promise<Gateway> {
   const startedAt = clock.now()
   const priceFiles = await loadPriceFiles(config.pricesFile)
-  const storage = await openStorage(config, { clock, random, log })
+  const storage = await openStorage(config, { clock, random, log }, privateDatabase)
   closers.add('storage', () => storage.close())
   const redis = config.redis === null ? null : await openRedis(config.redis, log)
   if (redis !== null) closers.add('redis', async () => redis.close())
