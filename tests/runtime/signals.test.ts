@@ -1,5 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
@@ -36,3 +38,22 @@ test.each([['SIGINT'], ['SIGTERM']] as const)(
     expect(serversOf(directory)).toEqual([])
   },
 )
+
+test('a start that fails while the database is being started leaves none behind', {
+  timeout: 60_000,
+}, async () => {
+  const directory = temporaryDirectory()
+  const env = gatewayEnvironment(directory, { LATCHKEY_PRICES_FILE: join(directory, 'absent.json') })
+  const child = spawn(script, ['serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (bytes: Buffer) => {
+      output += bytes.toString()
+    })
+  }
+  const [status] = await once(child, 'close')
+  expect(status, output).toBe(78)
+  expect(output).toContain('LATCHKEY_PRICES_FILE')
+  expect(existsSync(join(directory, 'postgres', 'PG_VERSION'))).toBe(true)
+  expect(serversOf(directory)).toEqual([])
+})
