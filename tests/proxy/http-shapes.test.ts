@@ -116,18 +116,24 @@ test('a path keeps its percent-encoding, and the base path of the provider key s
   expect(records.map(({ endpoint }) => endpoint)).toEqual(['/v1/models/ft%3Agpt-4o%3Aorg', '/v1/files'])
 })
 
-test.each(['/v1/../admin', '/v1/%2e%2e/x', '/v1//x', '/v1/x%00', '/v1/%252e', '/v2/x', '/', '/v1x'])(
-  '%s is a 404 and reaches no provider',
-  async (target) => {
-    const upstream = await startFakeUpstream(nothing)
-    const answer = await ask(gateway.url, target, { key: await gateway.keyFor(upstream) })
-    expect([answer.status, codeOf(answer)]).toEqual([404, 'not_found'])
-    expect(upstream.requests).toHaveLength(0)
-  },
-)
+test.each([
+  '/v1/../admin',
+  '/v1/%2e%2e/x',
+  '/v1//x',
+  '/v1/x%00',
+  '/v1/%252e',
+  '/v2/x',
+  '/',
+  '/v1x',
+  '/v1/x\\y',
+])('%s is a 404 and reaches no provider', async (target) => {
+  const upstream = await startFakeUpstream(nothing)
+  const answer = await ask(gateway.url, target, { key: await gateway.keyFor(upstream) })
+  expect([answer.status, codeOf(answer)]).toEqual([404, 'not_found'])
+  expect(upstream.requests).toHaveLength(0)
+})
 
 test.each([
-  ['a backslash in its path', 'GET /v1/x\\y HTTP/1.1\r\nhost: gateway\r\n\r\n'],
   ['a host that is none', 'GET /v1/models HTTP/1.1\r\nhost: a b\r\n\r\n'],
   ['no host', 'GET /v1/models HTTP/1.1\r\n\r\n'],
   ['no host, in HTTP/1.0', 'GET /v1/models HTTP/1.0\r\n\r\n'],

@@ -21,14 +21,19 @@ export function endsHere(lowerCaseName: string, connectionNamed: ReadonlySet<str
   return connectionNamed?.has(lowerCaseName) === true && !lowerCaseName.startsWith('content-')
 }
 
-/** Whether `Host` stands twice: servers differ in which one they believe (RFC 9112, section 3.2). */
-export function namesTwoHosts(rawHeaders: readonly string[]): boolean {
-  let hosts = 0
-  for (let index = 0; index < rawHeaders.length; index += 2) {
+// uri-host and a port (RFC 3986, section 3.2.2), without the letters that no host has.
+const hostAndPort = /^(?:[\w.~%!$&'()*+,;=-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?$/
+
+/** Whether one host is named, and well: servers differ in which of two they believe (RFC 9112, section 3.2). */
+export function namesOneHost(rawHeaders: readonly string[]): boolean {
+  let host: string | null = null
+  for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
-    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    if (name.length !== 4 || name.toLowerCase() !== 'host') continue
+    if (host !== null) return false
+    host = rawHeaders[index + 1] ?? ''
   }
-  return hosts > 1
+  return host !== null && hostAndPort.test(host)
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http'
-import { responseHeaders } from './response-headers.ts'
+import { type ReceivedHeaders, responseHeaders } from './response-headers.ts'
 
 const mostPassed = 8
 const mostTaken = 100
@@ -18,9 +18,9 @@ export class InterimAnswers {
   }
 
   /** Passes one on, or drops it. False: there were more than any upstream in its right mind sends. */
-  take(status: number, rawHeaders: readonly (Buffer | string)[]): boolean {
+  take(status: number, received: ReceivedHeaders): boolean {
     if (++this.#taken > mostTaken) return false
-    if (this.#passed < mostPassed && this.#isReading() && this.#pass(status, rawHeaders)) this.#passed++
+    if (this.#passed < mostPassed && this.#isReading() && this.#pass(status, received)) this.#passed++
     return true
   }
 
@@ -29,19 +29,19 @@ export class InterimAnswers {
     return !destroyed && req.httpVersionMinor !== 0 && socket !== null && !socket.writableNeedDrain
   }
 
-  #pass(status: number, rawHeaders: readonly (Buffer | string)[]): boolean {
+  #pass(status: number, received: ReceivedHeaders): boolean {
     if (status === 102) {
       this.#outgoing.writeProcessing()
       return true
     }
-    return status === 103 && passHints(this.#outgoing, rawHeaders)
+    return status === 103 && passHints(this.#outgoing, received)
   }
 }
 
 /** Passes on the links of a 103 (RFC 8297), where there are any. */
-function passHints(outgoing: ServerResponse, rawHeaders: readonly (Buffer | string)[]): boolean {
-  const { flat } = responseHeaders(rawHeaders)
-  const values = flat.filter((_, index) => index % 2 === 1 && flat[index - 1]?.toLowerCase() === 'link')
+function passHints(outgoing: ServerResponse, received: ReceivedHeaders): boolean {
+  const { flat } = responseHeaders(received)
+  const values = flat.filter((_, index) => index % 2 === 1 && flat[index - 1] === 'link')
   const link = values.flatMap((value) => value.split(/,\s*(?=<)/))
   if (link.length === 0) return false
   try {

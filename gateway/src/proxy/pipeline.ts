@@ -7,7 +7,7 @@ import { findProvider } from '../providers/registry.ts'
 import { isLoop } from '../upstream/via.ts'
 import { type Admission, type AdmitPorts, admit } from './admit.ts'
 import { answerRefusal } from './answer-refusal.ts'
-import { authenticate } from './authenticate.ts'
+import { type Authentication, authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import type { BufferedBytes } from './buffered-bytes.ts'
 import { clientAddress } from './client-address.ts'
@@ -22,7 +22,7 @@ import {
   refuseUnknown,
   tell,
 } from './exchange.ts'
-import { namesTwoHosts } from './header-names.ts'
+import { namesOneHost } from './header-names.ts'
 import type { InFlight } from './in-flight.ts'
 import { readLimitPolicy } from './limit-policy.ts'
 import { linger } from './linger.ts'
@@ -65,7 +65,11 @@ export async function proxy(
   const ownHeaders = ['latchkey-request-id', arrival.requestId, ...cors]
   const { started, startedAt } = arrival
   const exchange: Exchange = {
-    ...{ arrival, incoming, outgoing, provider: named ?? openai, ownHeaders },
+    arrival,
+    incoming,
+    outgoing,
+    provider: named ?? openai,
+    ownHeaders,
     ownTime: new OwnTime(ports.clock, started),
     trace: ports.tracer?.follow(incoming.rawHeaders, startedAt, started) ?? null,
   }
@@ -79,7 +83,7 @@ export async function proxy(
     else if (isLoop(incoming.headers.via ?? null, ports.viaName))
       refuseUnknown(ports, exchange, refuse('loop_detected'))
     else if (target.kind === 'refused') refuseUnknown(ports, exchange, target)
-    else if (namesTwoHosts(incoming.rawHeaders))
+    else if (!namesOneHost(incoming.rawHeaders))
       refuseUnknown(ports, exchange, refuse('invalid_request', { param: 'host' }))
     else await stages(ports, exchange, target)
   } catch (error) {
@@ -104,12 +108,24 @@ function leave(ports: ProxyPorts, outgoing: ServerResponse): void {
 }
 
 /** One direction: each stage takes what the one before it gave. A refusal leaves where it arises. */
-async function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
+function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
   const { rawHeaders, url = '' } = exchange.incoming
   const authenticating = authenticate(ports.verifier, rawHeaders, url)
-  const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
-  if (authenticated.kind === 'refused') return refuseUnknown(ports, exchange, authenticated)
-  await stagesOfKey(ports, exchange, target, authenticated.principal)
+  return authenticating instanceof Promise
+    ? authenticating.then((authenticated) => stagesBehind(authenticated, ports, exchange, target))
+    : stagesBehind(authenticating, ports, exchange, target)
+}
+
+function stagesBehind(
+  authenticated: Authentication,
+  ports: ProxyPorts,
+  exchange: Exchange,
+  target: Target,
+): Promise<void> {
+  if (authenticated.kind === 'authenticated')
+    return stagesOfKey(ports, exchange, target, authenticated.principal)
+  refuseUnknown(ports, exchange, authenticated)
+  return Promise.resolve()
 }
 
 /** The stages behind authentication. Whatever happens here comes to exactly one record. */
@@ -131,7 +147,8 @@ async function stagesOfKey(
     const policy = readLimitPolicy(arrival.annotations)
     if (policy?.kind === 'refused') return refuseKnown(ports, exchange, principal, null, policy)
 
-    const ask = await readAsk(grant, policy, incoming, outgoing, share, ports.read, ownTime)
+    const asking = readAsk(grant, policy, incoming, outgoing, share, ports.read, ownTime)
+    const ask = asking instanceof Promise ? await asking : asking
     if (ask === null || ask.kind === 'refused') return refuseKnown(ports, exchange, principal, null, ask)
 
     const { requestId, method, startedAt } = arrival
@@ -150,7 +167,15 @@ async function stagesOfKey(
     const { rawHeaders } = incoming
     const headers = admission.headers.length === 0 ? ownHeaders : [...ownHeaders, ...admission.headers]
     const sent = await send(ports, {
-      ...{ requestId, grant, ask, method, rawHeaders, outgoing, spending, ownTime, trace },
+      requestId,
+      grant,
+      ask,
+      method,
+      rawHeaders,
+      outgoing,
+      spending,
+      ownTime,
+      trace,
       candidates: admission.candidates,
       limits: admission.attempts,
       tap: capture?.response ?? null,

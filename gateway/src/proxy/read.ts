@@ -33,7 +33,7 @@ export interface Ask {
  * Reads the body as far as needed. JSON is buffered, since the model must be known before a byte is
  * sent; all else streams. `null`: the client left.
  */
-export async function readAsk(
+export function readAsk(
   grant: Grant,
   policy: LimitPolicy | null,
   incoming: IncomingMessage,
@@ -41,7 +41,7 @@ export async function readAsk(
   share: BodyShare,
   limits: ReadLimits,
   ownTime: OwnTime,
-): Promise<Ask | Refusal | null> {
+): Ask | Refusal | Promise<Ask | Refusal | null> {
   const { headers } = incoming
   const length = headers['content-length']
   if (headers['transfer-encoding'] === undefined && (length === undefined || length === '0'))
@@ -64,9 +64,10 @@ export async function readAsk(
   }
   if (plain && (essence === 'application/json' || essence.endsWith('+json'))) {
     ownTime.rest()
-    const bytes = await readWhole(incoming, share, limits, () => continueIfAsked(incoming, outgoing))
-    ownTime.go()
-    return bytes === null || !Buffer.isBuffer(bytes) ? bytes : jsonAsk(grant, limited, bytes, share)
+    return readWhole(incoming, share, limits, () => continueIfAsked(incoming, outgoing)).then((bytes) => {
+      ownTime.go()
+      return Buffer.isBuffer(bytes) ? jsonAsk(grant, limited, bytes, share) : bytes
+    })
   }
   // A form that names no model, as that of a file to keep, is not looked into.
   if (plain && essence === 'multipart/form-data' && grant.endpoint?.model === 'body')

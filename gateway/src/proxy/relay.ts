@@ -10,7 +10,13 @@ import { InterimAnswers } from './interim-answers.ts'
 import { createMeter, type Meter } from './meter.ts'
 import { filterModelList } from './model-list.ts'
 import { passedBytes } from './passing-memory.ts'
-import { headerValue, type ResponseHeaders, responseHeaders, withoutHeaders } from './response-headers.ts'
+import {
+  headerValue,
+  type ReceivedHeaders,
+  type ResponseHeaders,
+  responseHeaders,
+  withoutHeaders,
+} from './response-headers.ts'
 import { UsageEventCutter } from './usage-event-cutter.ts'
 
 /** What the relay of one attempt must know of the request and of the house. */
@@ -101,16 +107,19 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
     else this.#controller = controller
   }
 
-  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+  onResponseStart(
+    controller: Dispatcher.DispatchController,
+    status: number,
+    received: ReceivedHeaders,
+  ): void {
     if (this.#ended) return
-    const raw = Array.isArray(controller.rawHeaders) ? controller.rawHeaders : []
     if (status < 200) {
       this.#interim ??= new InterimAnswers(this.#plan.outgoing)
-      if (!this.#interim.take(status, raw))
+      if (!this.#interim.take(status, received))
         controller.abort(new Error('the provider sent too many 1xx answers'))
       return
     }
-    const headers = responseHeaders(raw)
+    const headers = responseHeaders(received)
     const retryAfter = headerValue(headers.flat, 'retry-after')
     if (!this.#gone && this.#plan.discards(status, retryAfter)) {
       this.#finish({ kind: 'discarded', status, retryAfter })

@@ -21,7 +21,7 @@ const withheld = new Set([
 
 /** An upstream's response headers, ready to be sent on, and what the relay must know of them. */
 export interface ResponseHeaders {
-  /** Name, value, name, value…, as received and in that order. */
+  /** Name, value, name, value…, in the order in which they came. Names in lower case. */
   readonly flat: string[]
   /** Bytes; null where the length is not announced. */
   readonly contentLength: number | null
@@ -32,47 +32,51 @@ export interface ResponseHeaders {
   readonly transferCoded: boolean
 }
 
-/** Filters what undici received. `raw`: name, value, name, value…, Buffers or strings. */
-export function responseHeaders(raw: readonly (Buffer | string)[]): ResponseHeaders {
+/** Headers as undici gives them: names in lower case, with all the values of one that came more than once. */
+export type ReceivedHeaders = Readonly<Record<string, string | readonly string[] | undefined>>
+
+/** Filters what was received. */
+export function responseHeaders(received: ReceivedHeaders): ResponseHeaders {
   const flat: string[] = []
   let contentLength: number | null = null
   let mediaType = ''
   let encoded = false
   let transferCoded = false
-  let named: ReadonlySet<string> | null = null
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = latin1(raw[index])
-    if (name.length === 10 && name.toLowerCase() === 'connection')
-      named = namedByConnection(latin1(raw[index + 1]), named)
-  }
-  for (let index = 0; index + 1 < raw.length; index += 2) {
-    const name = latin1(raw[index])
-    const value = latin1(raw[index + 1])
-    const lowerCase = name.toLowerCase()
-    if (
-      withheld.has(lowerCase) ||
-      lowerCase.startsWith('access-control-') ||
-      lowerCase.startsWith('latchkey-')
-    )
-      continue
-    if (lowerCase === 'transfer-encoding' && value.toLowerCase() !== 'chunked') transferCoded = true
-    if (endsHere(lowerCase, named)) continue
-    if (lowerCase === 'content-length') contentLength = Number(value)
-    else if (lowerCase === 'content-type') mediaType = (value.split(';', 1)[0] ?? '').trim().toLowerCase()
-    else if (lowerCase === 'content-encoding') encoded = value.toLowerCase() !== 'identity'
-    flat.push(name, value)
+  const named = namedByConnections(received.connection)
+  for (const name of Object.keys(received)) {
+    if (withheld.has(name) || name.startsWith('access-control-') || name.startsWith('latchkey-')) continue
+    const values = received[name]
+    if (values === undefined) continue
+    if (name === 'transfer-encoding') transferCoded = isBeyondChunks(values)
+    if (endsHere(name, named)) continue
+    if (typeof values === 'string') flat.push(name, values)
+    else for (const value of values) flat.push(name, value)
+    const last = lastOf(values)
+    if (name === 'content-length') contentLength = Number(last)
+    else if (name === 'content-type') mediaType = (last.split(';', 1)[0] ?? '').trim().toLowerCase()
+    else if (name === 'content-encoding') encoded = last.toLowerCase() !== 'identity'
   }
   return { flat, contentLength, mediaType, encoded, transferCoded }
 }
 
-function latin1(value: Buffer | string | undefined): string {
-  return value === undefined ? '' : typeof value === 'string' ? value : value.toString('latin1')
+function namedByConnections(values: ReceivedHeaders[string]): ReadonlySet<string> | null {
+  if (values === undefined) return null
+  if (typeof values === 'string') return namedByConnection(values, null)
+  return values.reduce<ReadonlySet<string> | null>((named, value) => namedByConnection(value, named), null)
+}
+
+function isBeyondChunks(codings: string | readonly string[]): boolean {
+  return [codings].flat().some((coding) => coding.toLowerCase() !== 'chunked')
+}
+
+function lastOf(values: string | readonly string[]): string {
+  return typeof values === 'string' ? values : (values.at(-1) ?? '')
 }
 
 /** The first value of a header in a flat list, or null. */
 export function headerValue(flat: readonly string[], lowerCaseName: string): string | null {
   for (let index = 0; index + 1 < flat.length; index += 2) {
-    if (flat[index]?.toLowerCase() === lowerCaseName) return flat[index + 1] ?? null
+    if (flat[index] === lowerCaseName) return flat[index + 1] ?? null
   }
   return null
 }
@@ -82,7 +86,7 @@ export function withoutHeaders(flat: readonly string[], lowerCaseNames: readonly
   const kept: string[] = []
   for (let index = 0; index + 1 < flat.length; index += 2) {
     const name = flat[index] ?? ''
-    if (!lowerCaseNames.includes(name.toLowerCase())) kept.push(name, flat[index + 1] ?? '')
+    if (!lowerCaseNames.includes(name)) kept.push(name, flat[index + 1] ?? '')
   }
   return kept
 }

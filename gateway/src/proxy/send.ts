@@ -83,11 +83,42 @@ const totalTimeout = new Error('the total timeout has passed')
 export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
   const progress: Progress = { count: 0, candidate: sending.candidates[0], reached: false }
   try {
-    return await attempts(ports, sending, progress)
+    const { grant, candidates, ask, outgoing } = sending
+    const plan = new RetryPlan(candidates, grant.principal.policy.retries, ports.random)
+    const deadline = ports.clock.monotonic() + ports.totalTimeoutMs
+    for (;;) {
+      progress.count++
+      const end = await attempt(ports, sending, progress.candidate, plan, deadline)
+      if (end.kind === 'unsent' || end.kind === 'damaged') progress.count--
+      progress.reached ||= hasReached(end)
+      if (end.kind === 'answered') return { kind: 'answered', answer: end.answer, ...soFar(progress) }
+      if (end.kind === 'disconnected') return { kind: 'disconnected', ...soFar(progress) }
+      if (end.kind === 'unsent') {
+        // Where a provider key can't be paid for or is at its limits, the next one may have its own.
+        const next = end.passedOver ? plan.advance(leftOut) : null
+        if (next !== null && next.delayMs === 0) {
+          progress.candidate = next.candidate
+          continue
+        }
+        return end.refusal === null
+          ? { kind: 'disconnected', ...soFar(progress) }
+          : { kind: 'failed', refusal: end.refusal, ...soFar(progress) }
+      }
+      const failure = failureOf(end, ports.clock.now())
+      const next = failure === null || !repeatable(ask) ? null : plan.advance(failure)
+      if (end.kind !== 'damaged') logFailure(ports.log, sending, progress, end)
+      if (next === null) return { kind: 'failed', refusal: refusalOf(end), ...soFar(progress) }
+      if (next.delayMs > 0) {
+        sending.ownTime.rest()
+        await pause(Math.min(next.delayMs, deadline - ports.clock.monotonic()), outgoing)
+        sending.ownTime.go()
+      }
+      if (outgoing.destroyed) return { kind: 'disconnected', ...soFar(progress) }
+      progress.candidate = next.candidate
+    }
   } catch (error) {
     ports.log.error('request.failed', { requestId: sending.requestId, ...errorFields(error) })
-    const { count, candidate, reached } = progress
-    return { kind: 'failed', refusal: refuse('internal_error'), attempts: count, candidate, reached }
+    return { kind: 'failed', refusal: refuse('internal_error'), ...soFar(progress) }
   }
 }
 
@@ -99,41 +130,8 @@ interface Progress {
   reached: boolean
 }
 
-async function attempts(ports: SendPorts, sending: Sending, progress: Progress): Promise<Sent> {
-  const { grant, candidates, ask } = sending
-  const plan = new RetryPlan(candidates, grant.principal.policy.retries, ports.random)
-  const deadline = ports.clock.monotonic() + ports.totalTimeoutMs
-  for (;;) {
-    progress.count++
-    const end = await attempt(ports, sending, progress.candidate, plan, deadline)
-    if (end.kind === 'unsent' || end.kind === 'damaged') progress.count--
-    progress.reached ||= hasReached(end)
-    const so = { attempts: progress.count, candidate: progress.candidate, reached: progress.reached }
-    if (end.kind === 'answered') return { kind: 'answered', answer: end.answer, ...so }
-    if (end.kind === 'disconnected') return { kind: 'disconnected', ...so }
-    if (end.kind === 'unsent') {
-      // Where a provider key can't be paid for or is at its limits, the next one may have its own.
-      const next = end.passedOver ? plan.advance(leftOut) : null
-      if (next !== null && next.delayMs === 0) {
-        progress.candidate = next.candidate
-        continue
-      }
-      return end.refusal === null
-        ? { kind: 'disconnected', ...so }
-        : { kind: 'failed', refusal: end.refusal, ...so }
-    }
-    const failure = failureOf(end, ports.clock.now())
-    const next = failure === null || !repeatable(ask) ? null : plan.advance(failure)
-    if (end.kind !== 'damaged') logFailure(ports.log, sending, progress, end)
-    if (next === null) return { kind: 'failed', refusal: refusalOf(end), ...so }
-    if (next.delayMs > 0) {
-      sending.ownTime.rest()
-      await pause(Math.min(next.delayMs, deadline - ports.clock.monotonic()), sending.outgoing)
-      sending.ownTime.go()
-    }
-    if (sending.outgoing.destroyed) return { kind: 'disconnected', ...so }
-    progress.candidate = next.candidate
-  }
+function soFar({ count, candidate, reached }: Progress) {
+  return { attempts: count, candidate, reached }
 }
 
 type AttemptResult =
@@ -179,18 +177,30 @@ function pause(milliseconds: number, outgoing: ServerResponse): Promise<void> {
 const clientLeft: AttemptResult = Object.freeze({ kind: 'unsent', refusal: null, passedOver: false })
 
 /** One attempt: takes its provider key's limits, and gives back what it has not used of them. */
-async function attempt(
+function attempt(
   ports: SendPorts,
   sending: Sending,
   candidate: Candidate,
   plan: RetryPlan,
   deadline: number,
-): Promise<AttemptResult> {
+): AttemptResult | Promise<AttemptResult> {
   if (sending.outgoing.destroyed) return clientLeft
   const taking = sending.limits.take(candidate)
-  const taken = taking instanceof Promise ? await taking : taking
+  return taking === unlimitedAttempt
+    ? paidAttempt(ports, sending, candidate, plan, deadline)
+    : limitedAttempt(ports, sending, candidate, plan, deadline, taking)
+}
+
+async function limitedAttempt(
+  ports: SendPorts,
+  sending: Sending,
+  candidate: Candidate,
+  plan: RetryPlan,
+  deadline: number,
+  taking: ReturnType<AttemptLimits['take']>,
+): Promise<AttemptResult> {
+  const taken = await taking
   if (taken.kind === 'refused') return { kind: 'unsent', refusal: taken, passedOver: true }
-  if (taken === unlimitedAttempt) return paidAttempt(ports, sending, candidate, plan, deadline)
   let end: AttemptEnd | null = null
   try {
     const result = await paidAttempt(ports, sending, candidate, plan, deadline)

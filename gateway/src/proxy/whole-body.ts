@@ -22,12 +22,8 @@ export function readWhole(
   { maxJsonBytes, idleTimeoutMs }: ReadLimits,
   proceed: () => void,
 ): Promise<Buffer | Refusal | null> {
-  const tooLarge = refuse('body_too_large', {
-    message: `A JSON body may have ${maxJsonBytes} bytes here.`,
-    details: { max_bytes: maxJsonBytes },
-  })
   const announced = Number(incoming.headers['content-length'] ?? maxJsonBytes)
-  if (announced > maxJsonBytes) return Promise.resolve(tooLarge)
+  if (announced > maxJsonBytes) return Promise.resolve(tooLarge(maxJsonBytes))
   // The client may have left while its key was verified; then `close` has been and won't come again.
   if (incoming.destroyed) return Promise.resolve(null)
   proceed()
@@ -44,13 +40,20 @@ export function readWhole(
       resolve(result)
     }
     const onData = (chunk: Buffer) => {
-      if (block.length + chunk.length > maxJsonBytes) return finish(tooLarge)
+      if (block.length + chunk.length > maxJsonBytes) return finish(tooLarge(maxJsonBytes))
       if (!block.add(chunk)) return finish(refuse('overloaded'))
       idle.refresh()
     }
     const onEnd = () => finish(block.whole())
     const onClose = () => finish(null)
     incoming.on('data', onData).on('end', onEnd).on('close', onClose).on('error', ignore)
+  })
+}
+
+function tooLarge(maxJsonBytes: number): Refusal {
+  return refuse('body_too_large', {
+    message: `A JSON body may have ${maxJsonBytes} bytes here.`,
+    details: { max_bytes: maxJsonBytes },
   })
 }
 
