@@ -7,7 +7,7 @@ import { migrate, migrations } from '@latchkey/shared/database'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { readConfig } from '../../gateway/src/config.ts'
 import { insertRows } from '../../gateway/src/records/batch-insert.ts'
-import { type RowText, rowText } from '../../gateway/src/records/record-row.ts'
+import { type RecordRow, rowOf } from '../../gateway/src/records/record-row.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
 import { embeddedStorage } from '../../gateway/src/runtime/embedded.ts'
 import { openPrivateDatabase } from '../../gateway/src/runtime/private-database.ts'
@@ -85,7 +85,7 @@ try {
     for (let count = 0; count < rows; count++) records.push(await record())
     // As the recorder does it: each when its request ends, in a turn of its own.
     const made = threadMs()
-    const batch: readonly RowText[] = records.map(rowText)
+    const batch: readonly RecordRow[] = records.map(rowOf)
     const started = performance.now()
     texts.push((threadMs() - made) / rows)
     turns.push(await longestTurn(() => insertRows(pool, batch)))

@@ -39,8 +39,8 @@ async function rowOf(id: RequestId) {
 }
 
 const notTaken: readonly [string, Partial<RequestRecord>, string][] = [
-  ['a NUL in a text', { model: 'no \0 text' }, '22P05'],
-  ['half a surrogate pair in a text', { userId: 'half \ud800' }, '22P02'],
+  ['a NUL in a text', { model: 'no \0 text' }, '22021'],
+  ['half a surrogate pair in a property', { properties: { team: 'half \ud800' } }, '22P02'],
   ['a NUL in a property', { properties: { team: 'a\0b' } }, '22P05'],
   ['a number that its column does not hold', { status: 2 ** 40 }, '22003'],
   ['a fraction where there must be none', { requestBytes: 0.5 }, '22P02'],

@@ -2,19 +2,19 @@ import { errorCode } from '@latchkey/shared'
 import type pg from 'pg'
 import { settleInserted } from '../budget/settle.ts'
 import { runStatement, type Statement } from '../budget/statement.ts'
-import { type RowText, recordColumns, rowText } from './record-row.ts'
+import { columnArrays } from './column-arrays.ts'
+import { columnNames, type RecordRow, recordColumns, rowOf } from './record-row.ts'
 import type { RequestRecord } from './request-record.ts'
 
-const names = Object.keys(recordColumns).join(', ')
-const types = Object.entries(recordColumns)
-  .map(([column, { type }]) => `${column} ${type}`)
-  .join(', ')
+const names = columnNames.join(', ')
+const arrays = columnNames.map((name, index) => `$${index + 1}::${recordColumns[name].type}[]`).join(', ')
+const after = columnNames.length
 
-// One parameter, whatever the number of rows: Postgres takes the text apart outside our event loop. Records come at
-// least once, so a second one of the same id is no error, and settles nothing. The keys' last use is kept to the minute.
+// One array for each column, which Postgres takes apart at half the cost of JSON. Records come at least once, so a second
+// one of the same id is no error, and settles nothing. The keys' last use is kept to the minute.
 function insertText(more: string): string {
   return `
-WITH batch AS (SELECT ${names} FROM json_to_recordset($1::json) AS row (${types})),
+WITH batch AS (SELECT * FROM unnest(${arrays}) AS row (${names})),
 inserted AS (
   INSERT INTO request (${names}) SELECT ${names} FROM batch ORDER BY id
   ON CONFLICT (id) DO NOTHING RETURNING id, settlements
@@ -37,7 +37,7 @@ const insertDead: Statement = {
   name: 'insert-dead-letter',
   text: insertText(`
 dead AS (
-  INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $2, $3, $4::timestamptz FROM inserted
+  INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${after + 1}, $${after + 2}, $${after + 3}::timestamptz FROM inserted
   ON CONFLICT (id) DO NOTHING
 ),`),
 }
@@ -48,18 +48,18 @@ const mostMoves = 5
  * Writes rows and settles their costs, in one statement. A row whose request has one already is left out. Throws the
  * driver's error; then none is written.
  */
-export async function insertRows(pool: pg.Pool, rows: readonly RowText[]): Promise<void> {
-  await insertWhereverItIs(pool, insert, [`[${rows.join(',')}]`])
+export async function insertRows(pool: pg.Pool, rows: readonly RecordRow[]): Promise<void> {
+  await insertWhereverItIs(pool, insert, columnArrays(rows))
 }
 
 /** As `insertRows`, of records. */
 export function insertRecords(pool: pg.Pool, records: readonly RequestRecord[]): Promise<void> {
-  return insertRows(pool, records.map(rowText))
+  return insertRows(pool, records.map(rowOf))
 }
 
 export interface DeadLetter {
   /** What can be written of the record; it settles like any other. */
-  readonly sound: RowText
+  readonly sound: RecordRow
   /** What could not. */
   readonly record: string
   /** SQLSTATE. */
@@ -71,7 +71,7 @@ export interface DeadLetter {
 /** Writes what can be written of a record, settles it and keeps the rest, in one statement. Throws the driver's error. */
 export async function insertDeadLetter(pool: pg.Pool, letter: DeadLetter): Promise<void> {
   const { sound, record, reason, at } = letter
-  await insertWhereverItIs(pool, insertDead, [`[${sound}]`, record, reason, new Date(at)])
+  await insertWhereverItIs(pool, insertDead, [...columnArrays([sound]), record, reason, new Date(at)])
 }
 
 /**

@@ -2,7 +2,7 @@ import { type Clock, errorCode, errorFields, type Log, redact } from '@latchkey/
 import type pg from 'pg'
 import { isDataFault } from '../budget/statement.ts'
 import { insertDeadLetter, insertRows } from './batch-insert.ts'
-import { parseRow, type RowText } from './record-row.ts'
+import { type RecordRow, rowText } from './record-row.ts'
 import { soundRow } from './sound-row.ts'
 
 export interface BatchWriterOptions {
@@ -33,7 +33,7 @@ export class BatchWriter {
     return this.#deadLetters
   }
 
-  /** Records that were not rows at all, or of which Postgres took nothing. */
+  /** Records of which Postgres took nothing. */
   get lost(): number {
     return this.#lost
   }
@@ -42,7 +42,7 @@ export class BatchWriter {
    * Writes rows, `batchRows` at the most, and settles them. Throws the driver's error where the database can't be
    * asked or can't write now: then all of them are to be written again, which does nothing to those that were.
    */
-  async write(rows: readonly RowText[]): Promise<void> {
+  async write(rows: readonly RecordRow[]): Promise<void> {
     if (rows.length === 0) return
     try {
       await insertRows(this.#options.pool, rows)
@@ -53,7 +53,7 @@ export class BatchWriter {
   }
 
   /** Halved until the one stands alone. */
-  async #writeHalves(rows: readonly RowText[], error: unknown): Promise<void> {
+  async #writeHalves(rows: readonly RecordRow[], error: unknown): Promise<void> {
     const [only] = rows
     if (only === undefined) return
     if (rows.length === 1) return this.#bury(only, error)
@@ -62,11 +62,9 @@ export class BatchWriter {
     await this.write(rows.slice(middle))
   }
 
-  async #bury(text: RowText, error: unknown): Promise<void> {
+  async #bury(row: RecordRow, error: unknown): Promise<void> {
     const { pool, clock, log } = this.#options
-    const row = parseRow(text)
-    if (row === null) return this.#lose({ bytes: text.length, ...errorFields(error) })
-    const letter = { record: text, reason: errorCode(error) ?? '', at: clock.now() }
+    const letter = { record: rowText(row), reason: errorCode(error) ?? '', at: clock.now() }
     for (const settlements of [true, false]) {
       try {
         await insertDeadLetter(pool, { ...letter, sound: soundRow(row, { settlements }) })

@@ -1,4 +1,4 @@
-import type { RowText } from './record-row.ts'
+import type { RecordRow } from './record-row.ts'
 
 /**
  * Copies of the records that wait in this process's memory, kept where other processes find them once this one is
@@ -7,7 +7,7 @@ import type { RowText } from './record-row.ts'
  */
 export interface CrashCopies {
   /** Copies a record. `place` counts the records of this process, from 0. */
-  add(place: number, row: RowText): void
+  add(place: number, row: RecordRow): void
   /** The records of the places before `place` are kept elsewhere by now. */
   dropBefore(place: number): void
 }

@@ -2,7 +2,7 @@ import type { DeploymentId, EpochId, Log } from '@latchkey/shared'
 import type pg from 'pg'
 import { type BatchWriter, batchRows } from './batch-writer.ts'
 import { copyStream, type RedisClient } from './copy-stream.ts'
-import { parseRowText } from './record-row.ts'
+import { parseRow } from './record-row.ts'
 import type { Leftovers } from './take-over.ts'
 
 export interface LeftoverCopiesOptions {
@@ -62,7 +62,7 @@ export class LeftoverCopies implements Leftovers {
 
   async #write(entries: readonly (readonly [id: string, fields: readonly string[]])[]): Promise<number> {
     const { writer, log } = this.#options
-    const rows = entries.map(([, [, text = '']]) => parseRowText(text)).filter((row) => row !== null)
+    const rows = entries.map(([, [, text = '']]) => parseRow(text)).filter((row) => row !== null)
     if (rows.length < entries.length) log.error('records.lost', { count: entries.length - rows.length })
     await writer.write(rows)
     return rows.length

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { type Clock, errorFields, isConnectionFault, type Log } from '@latchkey/shared'
 import { type BatchWriter, batchRows } from './batch-writer.ts'
 import type { CrashCopies } from './crash-copies.ts'
-import { type RowText, rowText } from './record-row.ts'
+import { type RecordRow, rowOf } from './record-row.ts'
 import type { Recorder } from './recorder.ts'
 import type { RefusalCounts } from './refusal-counts.ts'
 import type { RequestRecord } from './request-record.ts'
@@ -35,7 +35,7 @@ const spooledRows = 1_000
  */
 export class QueueRecorder implements Recorder {
   readonly #options: QueueRecorderOptions
-  #queue: RowText[] = []
+  #queue: RecordRow[] = []
   /** How many records have left the queue: the place of its first. */
   #head = 0
   /** Places taken: queued records and those of requests in flight. */
@@ -90,9 +90,9 @@ export class QueueRecorder implements Recorder {
   }
 
   record(record: RequestRecord): void {
-    let row: RowText
+    let row: RecordRow
     try {
-      row = rowText(record)
+      row = rowOf(record)
     } catch (error) {
       this.#taken--
       this.#lost++
@@ -202,7 +202,7 @@ export class QueueRecorder implements Recorder {
     this.#leave(end)
   }
 
-  async #write(rows: readonly RowText[]): Promise<void> {
+  async #write(rows: readonly RecordRow[]): Promise<void> {
     this.#attemptSince = this.#options.clock.monotonic()
     await this.#options.writer.write(rows)
   }

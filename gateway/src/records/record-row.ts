@@ -63,25 +63,29 @@ export const recordColumns = {
   settlements: required('jsonb'),
 } as const satisfies Readonly<Record<string, Column>>
 
-/** A row of `request` as JSON has it, whatever is in it. */
-export type RecordRow = Readonly<Record<string, unknown>> & { readonly id: RequestId }
+export type ColumnName = keyof typeof recordColumns
+
+/** In the order in which they are written. */
+export const columnNames: readonly ColumnName[] = Object.keys(recordColumns).filter(isColumn)
+
+function isColumn(name: string): name is ColumnName {
+  return Object.hasOwn(recordColumns, name)
+}
 
 /**
- * A row as one line of JSON. It is made once, when its request is over, and is what the queue, the spool and the
- * copies hold and what Postgres is given.
+ * A row of `request`, as JSON has it: made once, when its request is over, and what the queue holds. One that was kept
+ * somewhere else may have anything in its columns, or lack some.
  */
+export type RecordRow = Readonly<Partial<Record<ColumnName, unknown>>> & { readonly id: RequestId }
+
+/** A row as one line of JSON: what the spool and the copies hold. */
 export type RowText = Branded<'RowText'>
 
 const none: readonly StoredSettlement[] = []
 
-/** The row of a record. Throws where a field is not of its type. */
-export function rowText(record: RequestRecord): RowText {
-  return JSON.stringify(row(record)) as RowText
-}
-
-/** `text`, as it was kept somewhere else, as a row; null where it can't be one. */
-export function parseRowText(text: string): RowText | null {
-  return parseRow(text) === null ? null : (text as RowText)
+/** A row as text. Throws where something in it is nothing that JSON has. */
+export function rowText(row: RecordRow): RowText {
+  return JSON.stringify(row) as RowText
 }
 
 /** What is in a row; null where it is not even an object with an id. */
@@ -98,8 +102,8 @@ function isRow(value: unknown): value is RecordRow {
   return typeof value === 'object' && value !== null && 'id' in value && isUuid(String(value.id))
 }
 
-/** One literal, since JSON.stringify is fast on objects of one shape. */
-function row(record: RequestRecord): Readonly<Record<keyof typeof recordColumns, unknown>> {
+/** The row of a record. One literal, so that all rows are of one shape. */
+export function rowOf(record: RequestRecord): RecordRow & Readonly<Record<ColumnName, unknown>> {
   const { usage } = record
   return {
     id: record.id,
@@ -144,7 +148,7 @@ function row(record: RequestRecord): Readonly<Record<keyof typeof recordColumns,
   }
 }
 
-/** As text: a Date takes JSON.stringify off its fast path, for the whole of a row. Null: it is no moment. */
+/** Null: it is no moment. */
 function momentText(ms: number): string | null {
   const moment = new Date(ms)
   return Number.isNaN(moment.getTime()) ? null : moment.toISOString()

@@ -1,7 +1,7 @@
 import { type Clock, type DeploymentId, type EpochId, errorFields, type Log } from '@latchkey/shared'
 import { copyStream, entryId, type RedisClient, rowField } from './copy-stream.ts'
 import type { CrashCopies } from './crash-copies.ts'
-import type { RowText } from './record-row.ts'
+import { type RecordRow, rowText } from './record-row.ts'
 
 export interface RedisCopiesOptions {
   readonly client: RedisClient
@@ -24,7 +24,7 @@ const renewEveryMs = 3_600_000
  */
 export class RedisCopies implements CrashCopies {
   readonly #options: RedisCopiesOptions
-  #pending: { readonly place: number; readonly row: RowText }[] = []
+  #pending: { readonly place: number; readonly row: RecordRow }[] = []
   #dropBefore: number | null = null
   #unanswered = 0
   #skipped = 0
@@ -46,7 +46,7 @@ export class RedisCopies implements CrashCopies {
     return this.#unanswered
   }
 
-  add(place: number, row: RowText): void {
+  add(place: number, row: RecordRow): void {
     if (this.#unanswered >= mostUnanswered || this.#options.client.status !== 'ready') {
       this.#skipped++
       return
@@ -78,7 +78,7 @@ export class RedisCopies implements CrashCopies {
     this.#pending = []
     this.#dropBefore = null
     const commands = client.pipeline()
-    for (const { place, row } of rows) commands.xadd(stream, entryId(place), rowField, row)
+    for (const { place, row } of rows) commands.xadd(stream, entryId(place), rowField, rowText(row))
     if (dropBefore !== null) commands.xtrim(stream, 'MINID', entryId(dropBefore))
     if (clock.monotonic() - this.#renewedAt >= renewEveryMs) {
       this.#renewedAt = clock.monotonic()

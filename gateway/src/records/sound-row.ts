@@ -1,5 +1,5 @@
 import { isUuid, type RequestId } from '@latchkey/shared'
-import { type Column, type RecordRow, type RowText, recordColumns } from './record-row.ts'
+import { type Column, type ColumnName, columnNames, type RecordRow, recordColumns } from './record-row.ts'
 
 // In characters. Three bytes each still fit into a row of an index.
 const longestText = 500
@@ -17,15 +17,15 @@ export interface SoundRowOptions {
  * What can be saved of a row that Postgres does not take: each value that its column might refuse is cut to size or
  * becomes null, zero, empty or false. The id and the settlements that can be read stay as they are.
  */
-export function soundRow(row: RecordRow, { settlements }: SoundRowOptions): RowText {
-  const sound = Object.fromEntries(
-    Object.entries(recordColumns).map(([name, column]) => [name, soundValue(row[name], column, row.id)]),
-  )
-  return JSON.stringify({
+export function soundRow(row: RecordRow, { settlements }: SoundRowOptions): RecordRow {
+  const sound: Partial<Record<ColumnName, unknown>> = {}
+  for (const name of columnNames) sound[name] = soundValue(row[name], recordColumns[name], row.id)
+  return {
     ...sound,
+    id: row.id,
     properties: soundProperties(row.properties),
     settlements: settlements ? soundSettlements(row.settlements) : [],
-  }) as RowText
+  }
 }
 
 function soundValue(value: unknown, { type, required }: Column, id: RequestId): unknown {

@@ -1,16 +1,17 @@
 import { readFile } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
 import { errorCode } from '@latchkey/shared'
-import { parseRowText, type RowText } from './record-row.ts'
+import { parseRow, type RecordRow, rowText } from './record-row.ts'
 
 /** A row as a line of a spool: its checksum (CRC-32, eight hexadecimal digits), a space, its JSON. */
-export function spoolLine(row: RowText): string {
-  return `${checksum(row)} ${row}\n`
+export function spoolLine(row: RecordRow): string {
+  const text = rowText(row)
+  return `${checksum(text)} ${text}\n`
 }
 
 /** What a file of a spool holds. */
 export interface SpoolSegment {
-  readonly rows: readonly RowText[]
+  readonly rows: readonly RecordRow[]
   /** Lines that were cut short or altered; the last one is, where its process died while it wrote. */
   readonly damaged: number
 }
@@ -31,9 +32,9 @@ async function readText(file: string): Promise<string> {
   }
 }
 
-function readLine(line: string): RowText | null {
+function readLine(line: string): RecordRow | null {
   const text = line.slice(9)
-  return line === `${checksum(text)} ${text}` ? parseRowText(text) : null
+  return line === `${checksum(text)} ${text}` ? parseRow(text) : null
 }
 
 function checksum(text: string): string {

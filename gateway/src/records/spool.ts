@@ -9,7 +9,7 @@ import {
   type RandomBytes,
 } from '@latchkey/shared'
 import { batchRows } from './batch-writer.ts'
-import type { RowText } from './record-row.ts'
+import type { RecordRow } from './record-row.ts'
 import { readSegment, spoolLine } from './spool-segment.ts'
 
 export interface SpoolOptions {
@@ -33,7 +33,7 @@ interface OpenSegment {
 }
 
 /** What writes rows to Postgres, `batchRows` at the most. It throws where they are to be written again. */
-export type WriteRows = (rows: readonly RowText[]) => Promise<void>
+export type WriteRows = (rows: readonly RecordRow[]) => Promise<void>
 
 /** The name of a spool's files. They are read in any order. */
 export const segmentName = /^[0-9]{6}\.rows$/
@@ -79,7 +79,7 @@ export class Spool {
    * Appends rows and resolves with true once they are on the disk; with false where they are not: the spool is full,
    * or the disk can't be written. Then a part of them may be here all the same, which does no harm.
    */
-  append(rows: readonly RowText[]): Promise<boolean> {
+  append(rows: readonly RecordRow[]): Promise<boolean> {
     return this.#inTurn(() => this.#append(rows))
   }
 
@@ -111,7 +111,7 @@ export class Spool {
     return result
   }
 
-  async #append(rows: readonly RowText[]): Promise<boolean> {
+  async #append(rows: readonly RecordRow[]): Promise<boolean> {
     const { maxBytes, log } = this.#options
     const text = rows.map(spoolLine).join('')
     const bytes = Buffer.byteLength(text)

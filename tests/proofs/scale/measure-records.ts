@@ -2,7 +2,7 @@ import { type BudgetId, nanoUsd, type OrganizationId } from '@latchkey/shared'
 import type { BudgetEngine } from '../../../gateway/src/budget/engine.ts'
 import type { Settlement } from '../../../gateway/src/budget/settle.ts'
 import { insertRows } from '../../../gateway/src/records/batch-insert.ts'
-import { type RowText, rowText } from '../../../gateway/src/records/record-row.ts'
+import { type RecordRow, rowOf } from '../../../gateway/src/records/record-row.ts'
 import { addBudget, addOrganization } from '../../budget/books.ts'
 import { typicalRecord } from '../../records/record.ts'
 import { timed } from './measure-leases.ts'
@@ -70,9 +70,9 @@ async function measureWay(
   organizations: RecordFigures['organizations'],
 ): Promise<RecordFigures> {
   const batches = Math.ceil(6_000 / rowsABatch / writers.length)
-  const written: (readonly (readonly RowText[])[])[] = []
+  const written: (readonly (readonly RecordRow[])[])[] = []
   for (const writer of writers) {
-    const texts: (readonly RowText[])[] = []
+    const texts: (readonly RecordRow[])[] = []
     for (let batch = 0; batch < batches; batch++) texts.push(await recordsOf(writer, rowsABatch))
     written.push(texts)
   }
@@ -102,7 +102,7 @@ async function walBytes(pool: ScratchDatabase['main']['pool']): Promise<number> 
 }
 
 /** Records of keys at random. Their holds are taken together, so that leases are fetched together. */
-function recordsOf(writer: Writer, count: number): Promise<readonly RowText[]> {
+function recordsOf(writer: Writer, count: number): Promise<readonly RecordRow[]> {
   return Promise.all(
     Array.from({ length: count }, async () => {
       const place = Math.floor(Math.random() * writer.budgets.length)
@@ -115,6 +115,6 @@ function recordsOf(writer: Writer, count: number): Promise<readonly RowText[]> {
   )
 }
 
-function textOf({ organization }: Writer, settlements: readonly Settlement[]): RowText {
-  return rowText(typicalRecord({ organizationId: organization, cost, held: bound, settlements }))
+function textOf({ organization }: Writer, settlements: readonly Settlement[]): RecordRow {
+  return rowOf(typicalRecord({ organizationId: organization, cost, held: bound, settlements }))
 }
