@@ -7,18 +7,18 @@ export interface Credential {
 }
 
 /** Every header that can carry a proxy key, and whether its value is `Bearer <key>` or the key alone. */
-const carriers: Readonly<Record<string, 'bearer' | 'bare'>> = {
-  authorization: 'bearer',
-  'x-api-key': 'bare',
-  'api-key': 'bare',
-  'x-goog-api-key': 'bare',
-  'latchkey-auth': 'bearer',
-  'helicone-auth': 'bearer',
-}
+const carriers: ReadonlyMap<string, 'bearer' | 'bare'> = new Map([
+  ['authorization', 'bearer'],
+  ['x-api-key', 'bare'],
+  ['api-key', 'bare'],
+  ['x-goog-api-key', 'bare'],
+  ['latchkey-auth', 'bearer'],
+  ['helicone-auth', 'bearer'],
+])
 
 /** Whether a request header carries credentials, so that it must never travel upstream. */
 export function carriesCredential(lowerCaseName: string): boolean {
-  return Object.hasOwn(carriers, lowerCaseName)
+  return carriers.has(lowerCaseName)
 }
 
 /**
@@ -31,9 +31,10 @@ export function readCredential(rawHeaders: readonly string[]): Credential | Refu
   let token: string | null = null
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase()
-    if (!carriesCredential(name)) continue
+    const carrier = carriers.get(name)
+    if (carrier === undefined) continue
     const value = rawHeaders[index + 1] ?? ''
-    const found = carriers[name] === 'bearer' ? bearer(value) : value
+    const found = carrier === 'bearer' ? bearer(value) : value
     if (found === null) {
       return refuse('invalid_api_key', {
         message: `The ${name} header is not well formed. It must be "Bearer" and the key.`,

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import type { Clock } from '@latchkey/shared'
 import type { Dispatcher } from 'undici'
 import type { BodyTap } from '../capture/body-tap.ts'
 import type { Endpoint, Provider, WireError } from '../providers/provider.ts'
@@ -30,7 +31,7 @@ export interface RelayPlan {
   readonly visibleModels: readonly string[] | null
   /** Headers of ours, and those that browsers ask for. */
   readonly ownHeaders: readonly string[]
-  readonly monotonic: () => number
+  readonly clock: Clock
   /** Whether an answer of that status is thrown away because another attempt follows. */
   readonly discards: (status: number, retryAfter: string | null) => boolean
   /** What a client is told when a stream breaks off with `error`. */
@@ -127,7 +128,7 @@ export class Relay implements Dispatcher.DispatchHandler, Source {
     }
     this.#status = status
     this.#headers = headers
-    this.#firstByteAt = this.#plan.monotonic()
+    this.#firstByteAt = this.#plan.clock.monotonic()
     this.#begin(controller, headers)
   }
 

@@ -3,6 +3,7 @@ import { type Clock, errorFields, type Log, type RandomBytes, type Secret } from
 import type { BoundProviderKey, OpenedProviderKey } from '@latchkey/vault'
 import type { Dispatcher } from 'undici'
 import type { BodyTap } from '../capture/body-tap.ts'
+import type { WireError } from '../providers/provider.ts'
 import type { Upstreams } from '../upstream/upstreams.ts'
 import { appendVia } from '../upstream/via.ts'
 import type { Answer, AttemptEnd } from './attempt-end.ts'
@@ -273,13 +274,13 @@ function dispatch(
         hideUsage: ask.hideUsage,
         visibleModels: grant.principal.policy.models,
         ownHeaders: headers.length === 0 ? ownHeaders : [...ownHeaders, ...headers],
-        monotonic: () => ports.clock.monotonic(),
+        clock: ports.clock,
         discards: (status, retryAfter) =>
           RetryPlan.retryable(status) &&
           repeatable(ask) &&
           plan.peek({ kind: 'status', status, retryAfterMs: retryAfterMs(retryAfter, ports.clock.now()) }) !==
             null,
-        brokenStream: (error) => wireError(brokenBy(error)),
+        brokenStream,
         tap: sending.tap,
         idleTimeoutMs: ports.read.idleTimeoutMs,
       },
@@ -357,6 +358,10 @@ function refusalOf(end: Unanswered): Refusal {
   if (end.error instanceof CutByGateway) return refuse(end.error.code)
   const connectTimeout = 'code' in end.error && end.error.code === 'UND_ERR_CONNECT_TIMEOUT'
   return refuse(timedOut(end.error) || connectTimeout ? 'upstream_timeout' : 'upstream_unreachable')
+}
+
+function brokenStream(error: Error): WireError {
+  return wireError(brokenBy(error))
 }
 
 /** What broke a stream off: the provider, or our own patience with it. */

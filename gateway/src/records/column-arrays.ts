@@ -7,16 +7,25 @@ import { columnNames, type RecordRow } from './record-row.ts'
  */
 export function columnArrays(rows: readonly RecordRow[]): string[] {
   return columnNames.map((name) => {
-    let text = ''
-    for (const row of rows) text += `,${element(row[name])}`
-    return `{${text.slice(1)}}`
+    let last: unknown
+    let text = 'NULL'
+    const elements = rows.map((row) => {
+      const value = row[name]
+      // Most columns have the same in row after row.
+      if (value !== last) {
+        last = value
+        text = element(value)
+      }
+      return text
+    })
+    return `{${elements.join()}}`
   })
 }
 
 function element(value: unknown): string {
   switch (typeof value) {
     case 'string':
-      return quoted(value)
+      return /["\\]/.test(value) ? `"${value.replace(/["\\]/g, '\\$&')}"` : `"${value}"`
     case 'number':
       // As in JSON, what is no number is nothing.
       return Number.isFinite(value) ? String(value) : 'NULL'
@@ -24,10 +33,7 @@ function element(value: unknown): string {
     case 'bigint':
       return String(value)
     default:
-      return value === null || value === undefined ? 'NULL' : quoted(JSON.stringify(value))
+      // JSON has no control characters, so that spelled as a JSON text it is as arrays have it.
+      return value === null || value === undefined ? 'NULL' : JSON.stringify(JSON.stringify(value))
   }
-}
-
-function quoted(text: string): string {
-  return /["\\]/.test(text) ? `"${text.replace(/["\\]/g, '\\$&')}"` : `"${text}"`
 }

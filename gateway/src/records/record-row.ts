@@ -148,8 +148,17 @@ export function rowOf(record: RequestRecord): RecordRow & Readonly<Record<Column
   }
 }
 
-/** Null: it is no moment. */
+let second = Number.NaN
+let secondText = ''
+
+/** Null: it is no moment. Most records begin in the same second as the one before, whose text is known. */
 function momentText(ms: number): string | null {
-  const moment = new Date(ms)
-  return Number.isNaN(moment.getTime()) ? null : moment.toISOString()
+  const whole = Math.floor(ms / 1000)
+  if (whole !== second) {
+    const moment = new Date(whole * 1000)
+    if (Number.isNaN(moment.getTime())) return null
+    second = whole
+    secondText = moment.toISOString().slice(0, -'000Z'.length)
+  }
+  return `${secondText}${String(Math.floor(ms - whole * 1000)).padStart(3, '0')}Z`
 }

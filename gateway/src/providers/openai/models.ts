@@ -13,9 +13,25 @@ export function openaiModelsAsked(body: Readonly<Record<string, unknown>>): Mode
   const storedPrompt = typeof prompt === 'object' && prompt !== null && !Array.isArray(prompt)
   return {
     model: stringOrNull(model),
-    // Made as they are looked at: for most keys nobody asks, and a body may name very many.
-    others: { [Symbol.iterator]: () => othersIn(models, tools) },
+    others: models === undefined && tools === undefined ? noOthers : new Others(models, tools),
     hiddenIn: storedPrompt ? 'prompt' : null,
+  }
+}
+
+const noOthers: Iterable<OtherModel> = []
+
+/** Made as they are looked at: for most keys nobody asks, and a body may name very many. */
+class Others implements Iterable<OtherModel> {
+  readonly #models: unknown
+  readonly #tools: unknown
+
+  constructor(models: unknown, tools: unknown) {
+    this.#models = models
+    this.#tools = tools
+  }
+
+  [Symbol.iterator](): Iterator<OtherModel> {
+    return othersIn(this.#models, this.#tools)
   }
 }
 
