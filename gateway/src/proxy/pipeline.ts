@@ -100,7 +100,9 @@ function leave(ports: ProxyPorts, outgoing: ServerResponse): void {
     ports.inFlight.remove(outgoing)
     return
   }
-  const idle = setTimeout(cutOff, ports.read.idleTimeoutMs, outgoing)
+  // Where the kernel has taken all of it, there is no reader to wait for.
+  const idle =
+    outgoing.writableLength === 0 ? undefined : setTimeout(cutOff, ports.read.idleTimeoutMs, outgoing)
   outgoing.once('close', () => {
     clearTimeout(idle)
     ports.inFlight.remove(outgoing)

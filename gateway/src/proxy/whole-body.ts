@@ -30,9 +30,17 @@ export function readWhole(
   return new Promise((resolve) => {
     const block = new BodyBlock(share, announced)
     const late = () => finish(refuse('request_timeout'))
-    const deadline = setTimeout(late, jsonDeadlineMs)
-    const idle = setTimeout(late, idleTimeoutMs)
+    let ended = false
+    let deadline: NodeJS.Timeout | undefined
+    let idle: NodeJS.Timeout | undefined
+    // Mostly the body came with its head, and by the next tick it is here: then there is nothing to wait for.
+    process.nextTick(() => {
+      if (ended || incoming.complete) return
+      deadline = setTimeout(late, jsonDeadlineMs)
+      idle = setTimeout(late, idleTimeoutMs)
+    })
     const finish = (result: Buffer | Refusal | null) => {
+      ended = true
       clearTimeout(deadline)
       clearTimeout(idle)
       incoming.off('data', onData).off('end', onEnd).off('close', onClose)
@@ -42,7 +50,7 @@ export function readWhole(
     const onData = (chunk: Buffer) => {
       if (block.length + chunk.length > maxJsonBytes) return finish(tooLarge(maxJsonBytes))
       if (!block.add(chunk)) return finish(refuse('overloaded'))
-      idle.refresh()
+      idle?.refresh()
     }
     const onEnd = () => finish(block.whole())
     const onClose = () => finish(null)
