@@ -1,4 +1,5 @@
 import type { Reading } from '../providers/provider.ts'
+import type { Refusal } from './refusal.ts'
 
 /** How one attempt ended. Only `answered` wrote to the client. */
 export type AttemptEnd =
@@ -6,6 +7,17 @@ export type AttemptEnd =
   | { readonly kind: 'discarded'; readonly status: number; readonly retryAfter: string | null }
   | ({ readonly kind: 'failed'; readonly error: Error } & Reached)
   | ({ readonly kind: 'disconnected' } & Reached)
+
+/** What became of an attempt, whether it went out or not. */
+export type AttemptResult =
+  | AttemptEnd
+  /** Nothing went out; `refusal` null: the client has left before. `passedOver`: its budgets or limits refused it. */
+  | { readonly kind: 'unsent'; readonly refusal: Refusal | null; readonly passedOver: boolean }
+  /** The sealed provider key does not open; another one may. */
+  | { readonly kind: 'damaged' }
+
+/** One that has no answer, where another may be made. */
+export type Unanswered = Exclude<AttemptResult, { readonly kind: 'answered' | 'disconnected' | 'unsent' }>
 
 /** How far an attempt came that has no answer to show. */
 export interface Reached {
