@@ -136,6 +136,8 @@ test.each([
 test.each([
   ['a host that is none', 'GET /v1/models HTTP/1.1\r\nhost: a b\r\n\r\n'],
   ['no host', 'GET /v1/models HTTP/1.1\r\n\r\n'],
+  ['no host, of a path that is not the proxy’s', 'GET /readyz HTTP/1.1\r\n\r\n'],
+  ['two hosts, of a path that is not the proxy’s', 'GET /key HTTP/1.1\r\nhost: g\r\nhost: h\r\n\r\n'],
   ['no host, in HTTP/1.0', 'GET /v1/models HTTP/1.0\r\n\r\n'],
   ['two hosts', 'GET /v1/models HTTP/1.1\r\nhost: g\r\nHost: g\r\n\r\n'],
   ['two lengths', 'POST /v1/x HTTP/1.1\r\nhost: g\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n'],
@@ -146,6 +148,15 @@ test.each([
   const answer = await until('"code":"invalid_request"')
   expect(answer).toMatch(/^HTTP\/1.1 400 /)
 })
+
+test.each(['gateway', 'GATEWAY.example:8080', 'my_gateway:1', '203.0.113.7', '[::1]:8080', 'gateway:'])(
+  'the host %s is one',
+  async (host) => {
+    const { socket, until } = connectTo(gateway.url)
+    socket.write(`GET /v1/models HTTP/1.1\r\nhost: ${host}\r\n\r\n`)
+    expect(await until('"code":"missing_api_key"')).toMatch(/^HTTP\/1.1 401 /)
+  },
+)
 
 test('a path of a provider that the key is not bound to is a 403, and of none that we know a 404', async () => {
   const upstream = await startFakeUpstream(nothing)

@@ -29,46 +29,24 @@ export class BufferedBytes {
 
   /** A share for a request of the key `keyId`, empty at first. */
   open(keyId: string): BodyShare {
-    return new Share(this, keyId)
-  }
-
-  /** For a share: takes `bytes` for a key, or says false. */
-  take(keyId: string, bytes: number): boolean {
-    const ofKey = (this.#heldByKey.get(keyId) ?? 0) + bytes
-    if (this.#held + bytes > this.#most || ofKey > this.#mostPerKey) return false
-    this.#held += bytes
-    this.#heldByKey.set(keyId, ofKey)
-    return true
-  }
-
-  /** For a share: gives back what it took. */
-  giveBack(keyId: string, bytes: number): void {
-    this.#held -= bytes
-    const left = (this.#heldByKey.get(keyId) ?? 0) - bytes
-    if (left > 0) this.#heldByKey.set(keyId, left)
-    else this.#heldByKey.delete(keyId)
-  }
-}
-
-class Share implements BodyShare {
-  readonly #of: BufferedBytes
-  readonly #keyId: string
-  #own = 0
-
-  constructor(of: BufferedBytes, keyId: string) {
-    this.#of = of
-    this.#keyId = keyId
-  }
-
-  take(bytes: number): boolean {
-    if (!this.#of.take(this.#keyId, bytes)) return false
-    this.#own += bytes
-    return true
-  }
-
-  close(): void {
-    if (this.#own === 0) return
-    this.#of.giveBack(this.#keyId, this.#own)
-    this.#own = 0
+    let own = 0
+    return {
+      take: (bytes) => {
+        const ofKey = (this.#heldByKey.get(keyId) ?? 0) + bytes
+        if (this.#held + bytes > this.#most || ofKey > this.#mostPerKey) return false
+        this.#held += bytes
+        this.#heldByKey.set(keyId, ofKey)
+        own += bytes
+        return true
+      },
+      close: () => {
+        if (own === 0) return
+        this.#held -= own
+        const left = (this.#heldByKey.get(keyId) ?? 0) - own
+        if (left > 0) this.#heldByKey.set(keyId, left)
+        else this.#heldByKey.delete(keyId)
+        own = 0
+      },
+    }
   }
 }

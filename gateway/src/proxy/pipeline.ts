@@ -7,7 +7,7 @@ import { findProvider } from '../providers/registry.ts'
 import { isLoop } from '../upstream/via.ts'
 import { type Admission, type AdmitPorts, admit } from './admit.ts'
 import { answerRefusal } from './answer-refusal.ts'
-import { type Authentication, authenticate } from './authenticate.ts'
+import { authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import type { BufferedBytes } from './buffered-bytes.ts'
 import { clientAddress } from './client-address.ts'
@@ -82,9 +82,9 @@ export async function proxy(
     else if (ports.inFlight.draining) refuseUnknown(ports, exchange, refuse('draining'))
     else if (isLoop(incoming.headers.via ?? null, ports.viaName))
       refuseUnknown(ports, exchange, refuse('loop_detected'))
-    else if (target.kind === 'refused') refuseUnknown(ports, exchange, target)
     else if (!namesOneHost(incoming.rawHeaders))
       refuseUnknown(ports, exchange, refuse('invalid_request', { param: 'host' }))
+    else if (target.kind === 'refused') refuseUnknown(ports, exchange, target)
     else await stages(ports, exchange, target)
   } catch (error) {
     failInside(ports, exchange, error)
@@ -110,24 +110,12 @@ function leave(ports: ProxyPorts, outgoing: ServerResponse): void {
 }
 
 /** One direction: each stage takes what the one before it gave. A refusal leaves where it arises. */
-function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
+async function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
   const { rawHeaders, url = '' } = exchange.incoming
   const authenticating = authenticate(ports.verifier, rawHeaders, url)
-  return authenticating instanceof Promise
-    ? authenticating.then((authenticated) => stagesBehind(authenticated, ports, exchange, target))
-    : stagesBehind(authenticating, ports, exchange, target)
-}
-
-function stagesBehind(
-  authenticated: Authentication,
-  ports: ProxyPorts,
-  exchange: Exchange,
-  target: Target,
-): Promise<void> {
-  if (authenticated.kind === 'authenticated')
-    return stagesOfKey(ports, exchange, target, authenticated.principal)
-  refuseUnknown(ports, exchange, authenticated)
-  return Promise.resolve()
+  const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
+  if (authenticated.kind === 'refused') return refuseUnknown(ports, exchange, authenticated)
+  await stagesOfKey(ports, exchange, target, authenticated.principal)
 }
 
 /** The stages behind authentication. Whatever happens here comes to exactly one record. */

@@ -125,7 +125,7 @@ function emptyAsk(grant: Grant): Ask | Refusal {
 }
 
 function jsonAsk(grant: Grant, limited: boolean, bytes: Buffer, share: BodyShare): Ask | Refusal {
-  const body = parseJsonBody(bytes, (more) => share.take(more))
+  const body = parseJsonBody(bytes, share.take)
   if (body.kind === 'refused') return body
   if (limited && repeatsAName(body)) {
     return refuse('invalid_request', {

@@ -42,35 +42,24 @@ export function responseHeaders(received: ReceivedHeaders): ResponseHeaders {
   let mediaType = ''
   let encoded = false
   let transferCoded = false
-  const named = namedByConnections(received.connection)
+  let named: ReadonlySet<string> | null = null
+  for (const value of valuesOf(received.connection)) named = namedByConnection(value, named)
   for (const name of Object.keys(received)) {
     if (withheld.has(name) || name.startsWith('access-control-') || name.startsWith('latchkey-')) continue
-    const values = received[name]
-    if (values === undefined) continue
-    if (name === 'transfer-encoding') transferCoded = isBeyondChunks(values)
-    if (endsHere(name, named)) continue
-    if (typeof values === 'string') flat.push(name, values)
-    else for (const value of values) flat.push(name, value)
-    const last = lastOf(values)
-    if (name === 'content-length') contentLength = Number(last)
-    else if (name === 'content-type') mediaType = (last.split(';', 1)[0] ?? '').trim().toLowerCase()
-    else if (name === 'content-encoding') encoded = last.toLowerCase() !== 'identity'
+    for (const value of valuesOf(received[name])) {
+      if (name === 'transfer-encoding' && value.toLowerCase() !== 'chunked') transferCoded = true
+      if (endsHere(name, named)) continue
+      if (name === 'content-length') contentLength = Number(value)
+      else if (name === 'content-type') mediaType = (value.split(';', 1)[0] ?? '').trim().toLowerCase()
+      else if (name === 'content-encoding') encoded = value.toLowerCase() !== 'identity'
+      flat.push(name, value)
+    }
   }
   return { flat, contentLength, mediaType, encoded, transferCoded }
 }
 
-function namedByConnections(values: ReceivedHeaders[string]): ReadonlySet<string> | null {
-  if (values === undefined) return null
-  if (typeof values === 'string') return namedByConnection(values, null)
-  return values.reduce<ReadonlySet<string> | null>((named, value) => namedByConnection(value, named), null)
-}
-
-function isBeyondChunks(codings: string | readonly string[]): boolean {
-  return [codings].flat().some((coding) => coding.toLowerCase() !== 'chunked')
-}
-
-function lastOf(values: string | readonly string[]): string {
-  return typeof values === 'string' ? values : (values.at(-1) ?? '')
+function valuesOf(values: ReceivedHeaders[string]): readonly string[] {
+  return typeof values === 'string' ? [values] : (values ?? [])
 }
 
 /** The first value of a header in a flat list, or null. */
