@@ -48,3 +48,12 @@ test('whatever is in a row stands in its own columns, beside whatever other rows
     { numRuns: 50 },
   )
 })
+
+test('half a surrogate pair, which UTF-8 can’t spell, is written as U+FFFD', async () => {
+  const database = await startTestDatabase()
+  onTestFinished(() => database.close())
+  const halved = record({ userId: 'half \ud800' })
+  await insertRecords(database.pool, [halved])
+  const row = await database.kysely.selectFrom('request').selectAll().executeTakeFirstOrThrow()
+  expect(row.user_id).toBe('half \ufffd')
+})

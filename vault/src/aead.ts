@@ -94,7 +94,7 @@ export function decrypt(
 
 /**
  * Where the padding begins of a text that has been authenticated: 0x80 and zeros (ISO/IEC 7816-4), as `sodium.pad` makes
- * it; -1 where there is none. libsodium's own copies the text into its memory and back, at half a decryption's cost.
+ * it; -1 where there is none. libsodium's own copies the text into its memory and back, which is much of a decryption's cost.
  */
 function unpaddedLength(padded: Uint8Array): number {
   let at = padded.length - 1

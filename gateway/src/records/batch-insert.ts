@@ -8,9 +8,9 @@ import type { RequestRecord } from './request-record.ts'
 
 const names = columnNames.join(', ')
 const arrays = columnNames.map((name, index) => `$${index + 1}::${recordColumns[name].type}[]`).join(', ')
-const after = columnNames.length
+const columns = columnNames.length
 
-// One array for each column, which Postgres takes apart at half the cost of JSON. Records come at least once, so a second
+// One array for each column, which costs Postgres less to take apart than JSON. Records come at least once, so a second
 // one of the same id is no error, and settles nothing. The keys' last use is kept to the minute.
 function insertText(more: string): string {
   return `
@@ -37,7 +37,7 @@ const insertDead: Statement = {
   name: 'insert-dead-letter',
   text: insertText(`
 dead AS (
-  INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${after + 1}, $${after + 2}, $${after + 3}::timestamptz FROM inserted
+  INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${columns + 1}, $${columns + 2}, $${columns + 3}::timestamptz FROM inserted
   ON CONFLICT (id) DO NOTHING
 ),`),
 }

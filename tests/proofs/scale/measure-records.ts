@@ -72,15 +72,15 @@ async function measureWay(
   const batches = Math.ceil(6_000 / rowsABatch / writers.length)
   const written: (readonly (readonly RecordRow[])[])[] = []
   for (const writer of writers) {
-    const texts: (readonly RecordRow[])[] = []
-    for (let batch = 0; batch < batches; batch++) texts.push(await recordsOf(writer, rowsABatch))
-    written.push(texts)
+    const ofWriter: (readonly RecordRow[])[] = []
+    for (let batch = 0; batch < batches; batch++) ofWriter.push(await recordsOf(writer, rowsABatch))
+    written.push(ofWriter)
   }
   const before = await walBytes(main.pool)
   const milliseconds = await timed(() =>
     Promise.all(
-      written.map(async (texts) => {
-        for (const rows of texts) await insertRows(main.pool, rows)
+      written.map(async (ofWriter) => {
+        for (const rows of ofWriter) await insertRows(main.pool, rows)
       }),
     ),
   )
@@ -110,11 +110,11 @@ function recordsOf(writer: Writer, count: number): Promise<readonly RecordRow[]>
       const budgets = [...new Set([own, group, writer.shared])].filter((id) => id !== undefined)
       const decision = await writer.engine.hold(budgets, bound)
       if (decision.kind !== 'held') throw new Error(decision.kind)
-      return textOf(writer, writer.engine.settle(decision.hold, cost))
+      return rowFor(writer, writer.engine.settle(decision.hold, cost))
     }),
   )
 }
 
-function textOf({ organization }: Writer, settlements: readonly Settlement[]): RecordRow {
+function rowFor({ organization }: Writer, settlements: readonly Settlement[]): RecordRow {
   return rowOf(typicalRecord({ organizationId: organization, cost, held: bound, settlements }))
 }
