@@ -14,23 +14,40 @@ const keysAtOnce = 4
 const leadInSeconds = 2
 const warmUnits = 60_000
 const mostWarmUps = 8
+/** A rate that is fixed comes to that many units in minutes only. */
+const mostSteadyWarmUps = 3
+/** Whoever was overloaded goes on with what has piled up, on the core of those after it. */
+const mostIdleWaitMs = 10_000
+const idleLookMs = 250
+const idleShare = 0.1
 
-/** Measures the targets side by side, in interleaved rounds, so that what changes with time favours none. */
-export async function compare(options: Options, say: (line: string) => void): Promise<Results> {
+/**
+ * Measures the targets side by side, in interleaved rounds, so that what changes with time favours none. `keep` gets
+ * what has been found after each workload: a run takes long, and may be stopped.
+ */
+export async function compare(
+  options: Options,
+  say: (line: string) => void,
+  keep: (soFar: Results) => void,
+): Promise<Results> {
   const chosen = workloads.filter(({ name }) => options.workloads.has(name))
   const startedAt = new Date().toISOString()
   return withScene({ targets: options.targets, nodeOptions: '', say }, async (scene) => {
     await sleep(restMs)
     const atRest = scene.targets.map(({ name, pids }) => ({ target: name, memory: usageOf(pids).memory }))
-    const results: WorkloadResults[] = []
-    for (const workload of chosen) results.push(await rounds(scene, workload, options, say))
     const { machine, command } = circumstances(scene.instruments)
     const targets = scene.targets.map(({ name, note }) => ({ name, note }))
     const { rounds: count, seconds } = options
-    return {
+    let results: Results = {
       ...{ startedAt, command, machine, rounds: count, seconds },
-      ...{ workloads: results, atRest, targets, missing: scene.missing },
+      ...{ workloads: [], atRest, targets, missing: scene.missing },
     }
+    for (const workload of chosen) {
+      const found = await rounds(scene, workload, options, say)
+      results = { ...results, workloads: [...results.workloads, found] }
+      keep(results)
+    }
+    return results
   })
 }
 
@@ -62,6 +79,7 @@ async function rounds(
     for (const target of round % 2 === 1 ? targets : targets.toReversed()) {
       if (workload.kind === 'closed-loop') await measure(scene.instruments, workload, target, leadInSeconds)
       const measured = await measure(scene.instruments, workload, target, seconds)
+      await untilIdle(target)
       found.get(target.name)?.push(measured)
       say(
         `${workload.name} ${round}/${count}: ${target.name}, ${Math.round(measured.cpu ?? 0)} µs of CPU each`,
@@ -82,8 +100,22 @@ export async function warmUp(
   target: Contestant,
   seconds: number,
 ): Promise<void> {
-  for (let times = 0, units = 0; times < mostWarmUps && units < warmUnits; times++)
+  const most = workload.kind === 'steady' ? mostSteadyWarmUps : mostWarmUps
+  for (let times = 0, units = 0; times < most && units < warmUnits; times++)
     units += (await measure(instruments, workload, target, seconds)).unitsPerSecond * seconds
+  await untilIdle(target)
+}
+
+/** Waits until a target has nothing left to do, for some seconds at the most. */
+async function untilIdle({ pids }: Contestant): Promise<void> {
+  if (pids.length === 0) return
+  const deadline = performance.now() + mostIdleWaitMs
+  for (let before = usageOf(pids).cpuMs; performance.now() < deadline; ) {
+    await sleep(idleLookMs)
+    const now = usageOf(pids).cpuMs
+    if (now - before <= idleShare * idleLookMs) return
+    before = now
+  }
 }
 
 function needsKeys(workload: Workload): boolean {

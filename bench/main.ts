@@ -6,6 +6,7 @@ import { compare } from './compare.ts'
 import { type Options, readOptions, usage } from './options.ts'
 import { profile } from './profile.ts'
 import { markdownOf } from './report.ts'
+import type { Results } from './results.ts'
 import { requireTool } from './tools.ts'
 import { writeDocs } from './write-docs.ts'
 
@@ -28,14 +29,18 @@ async function run(options: Options): Promise<void> {
     print(await profile(options, say))
     return
   }
-  const found = await compare(options, say)
+  const found = await compare(options, say, keep)
   const markdown = markdownOf(found)
+  print(options.json ? JSON.stringify(found) : markdown)
+  if (options.writeDocs) writeDocs(markdown)
+}
+
+/** Writes what a run has found so far, in place of what it had found before. */
+function keep(found: Results): void {
   mkdirSync(results, { recursive: true })
   const name = join(results, found.startedAt.replaceAll(':', '-').slice(0, 19))
   writeFileSync(`${name}.json`, `${JSON.stringify(found, null, 2)}\n`)
-  writeFileSync(`${name}.md`, `${markdown}\n`)
-  print(options.json ? JSON.stringify(found) : markdown)
-  if (options.writeDocs) writeDocs(markdown)
+  writeFileSync(`${name}.md`, `${markdownOf(found)}\n`)
 }
 
 /** Progress, which is no result. */

@@ -12,12 +12,15 @@ type SteadyTask = Extract<LoadTask, { kind: 'steady' }>
 type MixedTask = Extract<LoadTask, { kind: 'mixed' }>
 type EachKeyTask = Extract<LoadTask, { kind: 'each-key' }>
 
+/** What is still under way so long after the last look is broken off: a gateway that is overloaded must end, too. */
+const graceMs = 10_000
+
 process.on('message', async (message) => {
   const task = taskShape.parse(message)
   const { origin, pathname } = new URL(task.url)
   const pool = new Pool(origin, { pipelining: 1 })
   tell({ kind: 'done', ...(await run(task, pool, pathname)) })
-  await pool.close()
+  if (!pool.destroyed) await pool.close()
 })
 
 /** What came of a task. */
@@ -51,7 +54,7 @@ async function streams(task: StreamsTask, pool: Pool, path: string): Promise<Out
   }
   await sleep(task.settleMs)
   await window.look(task.forMs)
-  return outcomeOf(await Promise.all(ended))
+  return outcomeOf(await endings(ended, pool))
 }
 
 async function steady(task: SteadyTask, pool: Pool, path: string): Promise<Outcome> {
@@ -61,7 +64,7 @@ async function steady(task: SteadyTask, pool: Pool, path: string): Promise<Outco
   await sleep(task.settleMs)
   await window.look(task.forMs)
   await sending
-  return outcomeOf(await Promise.all(ended))
+  return outcomeOf(await endings(ended, pool))
 
   async function send(): Promise<void> {
     const begun = performance.now()
@@ -140,6 +143,14 @@ class Window {
       p99: histogram.percentile(99),
     })
   }
+}
+
+/** How all of them ended: by themselves, or failed for lasting too long. */
+async function endings(ended: readonly Promise<Ending>[], pool: Pool): Promise<readonly Ending[]> {
+  const late = setTimeout(() => void pool.destroy(), graceMs)
+  const all = await Promise.all(ended)
+  clearTimeout(late)
+  return all
 }
 
 function outcomeOf(endings: readonly Ending[]): Outcome {

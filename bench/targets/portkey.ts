@@ -17,6 +17,8 @@ export const portkey: Contender = {
       program: script,
       commands: [
         ['npm', 'init', '--yes'],
+        // With a newer one, which its own range takes, each of its streams is a 500.
+        ['npm', 'pkg', 'set', 'overrides[@hono/node-server]=1.13.8'],
         ['npm', 'install', '--no-audit', '--no-fund', '@portkey-ai/gateway'],
       ],
     })
