@@ -7,7 +7,7 @@ import {
   truncateSync,
   writeFileSync,
 } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { getPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, it, onTestFinished, vi } from 'vitest'
 import { isAlive, openEmbedded, queryColumn } from '../support/embedded.ts'
@@ -54,6 +54,14 @@ describe('the embedded Postgres', () => {
     expect(
       await queryColumn(connection, "SELECT upper(v) FROM (VALUES ('a'), ('é'), ('Z')) AS t (v) ORDER BY v"),
     ).toStrictEqual(['Z', 'A', 'É'])
+  })
+
+  it.runIf(process.platform === 'linux')('leaves the core to us, with all its sessions', async () => {
+    const { connection, postgres } = await openEmbedded(directory)
+    const [session] = await queryColumn(connection, 'SELECT pg_backend_pid()')
+    const ours = getPriority()
+    expect(getPriority(postgres.pid)).toBe(ours + 5)
+    expect(getPriority(Number(session))).toBe(ours + 5)
   })
 
   it('can be reached by its owner alone', async () => {
