@@ -41,7 +41,7 @@ COPY --from=build /build/vault/dist vault/dist
 COPY --from=build /build/gateway/package.json gateway/
 COPY --from=build /build/gateway/dist gateway/dist
 # The command line, for CMD and for `docker exec`, and the directories that are written to.
-RUN printf '#!/bin/sh\nexec node --min-semi-space-size=16 --max-semi-space-size=16 /app/gateway/dist/cli/latchkey.js "$@"\n' > /usr/local/bin/latchkey \
+RUN printf '#!/bin/sh\nMALLOC_ARENA_MAX=1 exec node --no-memory-reducer --min-semi-space-size=16 --max-semi-space-size=16 /app/gateway/dist/cli/latchkey.js "$@"\n' > /usr/local/bin/latchkey \
  && chmod 755 /usr/local/bin/latchkey \
  && install -d -o node -g node -m 700 /var/lib/latchkey /var/lib/latchkey-root-key
 USER node

@@ -1,14 +1,14 @@
 import { eventValue, lastEventEnd, mentionsUsage } from './event-stream.ts'
 import { GatheredBytes } from './gathered-bytes.ts'
 
-const leastKept = 16 * 1024
+const leastKept = 4 * 1024
 const mostKept = 8 * 2 ** 20
 /** Usage stands in the last event, or before one that only says that the stream is done. */
 const eventsKept = 2
 const mostParsed = 4
 
 /**
- * Keeps the end of an event stream while it passes: the last two events whole, and at least 16 KiB. Usage stands
+ * Keeps the end of an event stream while it passes: the last two events whole, and at least 4 KiB. Usage stands
  * there, so nothing is parsed, or even looked at, for each event. What is longer than 8 MiB is forgotten.
  */
 export class StreamTail {
