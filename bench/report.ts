@@ -85,8 +85,13 @@ function mebibytes(bytes: number): string {
   return String(Math.round(bytes / 2 ** 20))
 }
 
+/** For a cell of a table, without the addresses of whoever's registry it was. */
 function oneLine(text: string): string {
-  return text.replaceAll(/\s+/g, ' ').replaceAll('|', '\\|').slice(0, 300)
+  return text
+    .replaceAll(/\bhttps?:\/\/\S+/g, '…')
+    .replaceAll(/\s+/g, ' ')
+    .replaceAll('|', '\\|')
+    .slice(0, 300)
 }
 
 /** A Markdown table whose first column is text and whose others are what they are. */
