@@ -39,9 +39,8 @@ export function storedSettlements(settlements: readonly Settlement[]): readonly 
 }
 
 /**
- * The part of the batch writer's statement that moves money: CTEs that follow the CTE `inserted`, which returns
- * the `settlements` of the requests that the statement has newly inserted, and no others. So a record that is
- * delivered twice settles once. The last of them, `settled_window`, has the rows of `budget_window` after it.
+ * The part of the batch writer's statement that moves money: CTEs that follow the CTE `settlement`, which has what is
+ * settled, in sum for each window and lease. The last of them, `settled_window`, has the rows of `budget_window` after it.
  *
  * Into an open lease, a cost moves from `leased` to `settled`; into a swept one, from `unsettled`. What its lease
  * does not answer for (released, gone, or less outstanding than that) adds to `overage`: no batch fails over it.
@@ -49,13 +48,7 @@ export function storedSettlements(settlements: readonly Settlement[]): readonly 
  *
  * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in.
  */
-export const settleInserted = `
-settlement AS MATERIALIZED (
-  SELECT s.window AS window_id, s.lease AS lease_id, sum(s.within)::bigint AS within,
-    least(sum(s.beyond), ${mostLimit})::bigint AS beyond
-  FROM inserted, jsonb_to_recordset(inserted.settlements) AS s("window" bigint, lease uuid, within bigint, beyond bigint)
-  GROUP BY s.window, s.lease
-),
+const settle = `
 locked_window AS MATERIALIZED (
   SELECT * FROM budget_window WHERE id IN (SELECT window_id FROM settlement) ORDER BY id FOR UPDATE
 ),
@@ -95,3 +88,30 @@ settled_window AS (
   RETURNING w.*
 ),
 ${noteCrossings('crossing', 'settled_window')}`
+
+/**
+ * Settles what the CTE `inserted` returns: the `settlements` of the requests that the statement has newly inserted, and no
+ * others. So a record that is delivered twice settles once.
+ */
+export const settleInserted = `
+settlement AS MATERIALIZED (
+  SELECT s.window AS window_id, s.lease AS lease_id, sum(s.within)::bigint AS within,
+    least(sum(s.beyond), ${mostLimit})::bigint AS beyond
+  FROM inserted, jsonb_to_recordset(inserted.settlements) AS s("window" bigint, lease uuid, within bigint, beyond bigint)
+  GROUP BY s.window, s.lease
+),
+${settle}`
+
+/**
+ * Settles the sums in four parameters from `$first` on (windows, leases, within, beyond), for a statement that fails
+ * where one of its requests was inserted before. It settles after the CTE `inserted`: the order of locks is always the same.
+ */
+export function settleSums(first: number): string {
+  return `
+settlement AS MATERIALIZED (
+  SELECT * FROM unnest($${first}::bigint[], $${first + 1}::uuid[], $${first + 2}::bigint[], $${first + 3}::bigint[])
+    AS s (window_id, lease_id, within, beyond)
+  WHERE (SELECT count(*) FROM inserted) > 0
+),
+${settle}`
+}

@@ -45,7 +45,8 @@ export function isDataFault(error: unknown): boolean {
   return /^(?:22|23|54)[0-9A-Z]{3}$/.test(errorCode(error) ?? '')
 }
 
-function isRepeatable(error: unknown): boolean {
+/** Whether others were in a statement's way: it may do when it is sent again. */
+export function isRepeatable(error: unknown): boolean {
   const code = errorCode(error)
   return code !== null && repeatable.has(code)
 }

@@ -1,7 +1,8 @@
 import { errorCode } from '@latchkey/shared'
 import type pg from 'pg'
-import { settleInserted } from '../budget/settle.ts'
-import { runStatement, type Statement } from '../budget/statement.ts'
+import { settleInserted, settleSums } from '../budget/settle.ts'
+import { isRepeatable, runStatement, type Statement } from '../budget/statement.ts'
+import { batchSettlements } from './batch-settlements.ts'
 import { columnArrays } from './column-arrays.ts'
 import { columnNames, type RecordRow, recordColumns, rowOf } from './record-row.ts'
 import type { RequestRecord } from './request-record.ts'
@@ -10,16 +11,15 @@ const names = columnNames.join(', ')
 const arrays = columnNames.map((name, index) => `$${index + 1}::${recordColumns[name].type}[]`).join(', ')
 const columns = columnNames.length
 
-// One array for each column, which costs Postgres less to take apart than JSON. Records come at least once, so a second
-// one of the same id is no error, and settles nothing. The keys' last use is kept to the minute.
-function insertText(more: string): string {
+// Records come at least once, so a second one of the same id is no error, and settles nothing.
+const onceOnly = `ON CONFLICT (id) DO NOTHING RETURNING id, settlements),${settleInserted},`
+
+// One array for each column, which costs Postgres less to take apart than JSON. The keys' last use is kept to the minute.
+function insertText(settling: string, more: string): string {
   return `
 WITH batch AS (SELECT * FROM unnest(${arrays}) AS row (${names})),
 inserted AS (
-  INSERT INTO request (${names}) SELECT ${names} FROM batch ORDER BY id
-  ON CONFLICT (id) DO NOTHING RETURNING id, settlements
-),
-${settleInserted},
+  INSERT INTO request (${names}) SELECT ${names} FROM batch ORDER BY id ${settling}
 ${more}
 used AS (SELECT proxy_key_id, max(started_at) AS at FROM batch GROUP BY proxy_key_id),
 used_provider AS (SELECT provider_key_id, max(started_at) AS at FROM batch WHERE provider_key_id IS NOT NULL GROUP BY provider_key_id),
@@ -31,15 +31,23 @@ UPDATE provider_key SET last_used_at = used_provider.at FROM used_provider
 WHERE provider_key.id = used_provider.provider_key_id AND (last_used_at IS NULL OR last_used_at < used_provider.at - interval '1 minute')`
 }
 
-const insert: Statement = { name: 'insert-requests', text: insertText('') }
+const insert: Statement = { name: 'insert-requests', text: insertText(onceOnly, '') }
+
+const insertNew: Statement = {
+  name: 'insert-new-requests',
+  text: insertText(`RETURNING id),${settleSums(columns + 1)},`, ''),
+}
 
 const insertDead: Statement = {
   name: 'insert-dead-letter',
-  text: insertText(`
+  text: insertText(
+    onceOnly,
+    `
 dead AS (
   INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${columns + 1}, $${columns + 2}, $${columns + 3}::timestamptz FROM inserted
   ON CONFLICT (id) DO NOTHING
-),`),
+),`,
+  ),
 }
 
 const mostMoves = 5
@@ -49,7 +57,30 @@ const mostMoves = 5
  * driver's error; then none is written.
  */
 export async function insertRows(pool: pg.Pool, rows: readonly RecordRow[]): Promise<void> {
-  await insertWhereverItIs(pool, insert, columnArrays(rows))
+  const arrays = columnArrays(rows)
+  if (await insertAllNew(pool, rows, arrays)) return
+  await insertWhereverItIs(() => runStatement(pool, insert, arrays))
+}
+
+/**
+ * Writes rows that are all new, which is nearly always so: to look for each of them, and to add up what they settle from
+ * their JSON, takes Postgres longer. False: one may be there already, and none is written.
+ */
+async function insertAllNew(
+  pool: pg.Pool,
+  rows: readonly RecordRow[],
+  arrays: readonly string[],
+): Promise<boolean> {
+  const sums = batchSettlements(rows)
+  if (sums === null) return false
+  const values = [...arrays, sums.windows, sums.leases, sums.within, sums.beyond]
+  try {
+    await insertWhereverItIs(() => pool.query({ ...insertNew, values }))
+    return true
+  } catch (error) {
+    if (isRepeatable(error)) return false
+    throw error
+  }
 }
 
 /** As `insertRows`, of records. */
@@ -71,21 +102,18 @@ export interface DeadLetter {
 /** Writes what can be written of a record, settles it and keeps the rest, in one statement. Throws the driver's error. */
 export async function insertDeadLetter(pool: pg.Pool, letter: DeadLetter): Promise<void> {
   const { sound, record, reason, at } = letter
-  await insertWhereverItIs(pool, insertDead, [...columnArrays([sound]), record, reason, new Date(at)])
+  const values = [...columnArrays([sound]), record, reason, new Date(at)]
+  await insertWhereverItIs(() => runStatement(pool, insertDead, values))
 }
 
 /**
  * A statement that was sent to the default partition is refused where the partition of its day was made in the same
  * moment. It finds its way when it is repeated.
  */
-async function insertWhereverItIs(
-  pool: pg.Pool,
-  statement: Statement,
-  values: readonly unknown[],
-): Promise<void> {
+async function insertWhereverItIs(run: () => Promise<unknown>): Promise<void> {
   for (let moves = 0; ; moves++) {
     try {
-      await runStatement(pool, statement, values)
+      await run()
       return
     } catch (error) {
       if (moves === mostMoves || !hasMoved(error)) throw error
