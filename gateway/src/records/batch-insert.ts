@@ -12,14 +12,17 @@ const arrays = columnNames.map((name, index) => `$${index + 1}::${recordColumns[
 const columns = columnNames.length
 
 // Records come at least once, so a second one of the same id is no error, and settles nothing.
-const onceOnly = `ON CONFLICT (id) DO NOTHING RETURNING id, settlements),${settleInserted},`
+const onlyNew = 'ON CONFLICT (id) DO NOTHING'
 
 // One array for each column, which costs Postgres less to take apart than JSON. The keys' last use is kept to the minute.
-function insertText(settling: string, more: string): string {
+function insertText(onConflict: string, settling: string, more = ''): string {
   return `
 WITH batch AS (SELECT * FROM unnest(${arrays}) AS row (${names})),
 inserted AS (
-  INSERT INTO request (${names}) SELECT ${names} FROM batch ORDER BY id ${settling}
+  INSERT INTO request (${names}) SELECT ${names} FROM batch ORDER BY id
+  ${onConflict} RETURNING id, settlements
+),
+${settling},
 ${more}
 used AS (SELECT proxy_key_id, max(started_at) AS at FROM batch GROUP BY proxy_key_id),
 used_provider AS (SELECT provider_key_id, max(started_at) AS at FROM batch WHERE provider_key_id IS NOT NULL GROUP BY provider_key_id),
@@ -31,17 +34,18 @@ UPDATE provider_key SET last_used_at = used_provider.at FROM used_provider
 WHERE provider_key.id = used_provider.provider_key_id AND (last_used_at IS NULL OR last_used_at < used_provider.at - interval '1 minute')`
 }
 
-const insert: Statement = { name: 'insert-requests', text: insertText(onceOnly, '') }
+const insert: Statement = { name: 'insert-requests-once', text: insertText(onlyNew, settleInserted) }
 
 const insertNew: Statement = {
-  name: 'insert-new-requests',
-  text: insertText(`RETURNING id),${settleSums(columns + 1)},`, ''),
+  name: 'insert-requests',
+  text: insertText('', settleSums(columns + 1)),
 }
 
 const insertDead: Statement = {
   name: 'insert-dead-letter',
   text: insertText(
-    onceOnly,
+    onlyNew,
+    settleInserted,
     `
 dead AS (
   INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${columns + 1}, $${columns + 2}, $${columns + 3}::timestamptz FROM inserted
