@@ -1,6 +1,6 @@
 import { type RequestId, systemClock, systemRandom, uuidv7 } from '@latchkey/shared'
 import type pg from 'pg'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { type AdminServer, startAdminServer } from './admin-server.ts'
 
 /** Writes a record that began `agoMs` ago. */
@@ -104,7 +104,13 @@ test('a follower is given each record once, however old the request and however 
     }
     return { ids: seen, cursor }
   }
-  await write(pool, server, 0)
+  const before = await write(pool, server, 0)
+  await vi.waitFor(async () => {
+    const sql =
+      'SELECT recorded_in < pg_snapshot_xmin(pg_current_snapshot()) AS passed FROM request WHERE id = $1'
+    const { rows } = await pool.query<{ passed: boolean }>(sql, [before])
+    expect(rows).toEqual([{ passed: true }])
+  }, 10_000)
   const first = await server.ask('GET', '/api/requests')
   let { cursor } = Object(first.body)
 
