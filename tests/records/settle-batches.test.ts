@@ -9,6 +9,8 @@ import { expectHold, startEngine } from '../budget/engines.ts'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { record } from './record.ts'
 
+const one = { window: '1', lease: '00000000-0000-4000-8000-00000000000a', within: '3', beyond: '0' }
+
 let database: TestDatabase
 let engine: BudgetEngine
 let budgets: readonly BudgetId[]
@@ -54,29 +56,40 @@ test('two writers of the same rows at once settle them once', async () => {
   await expectSettled(40n)
 })
 
-test('a row that says otherwise than we do what it settles is for Postgres to judge', async () => {
-  const row = await paid()
-  const [settlement] = row.settlements as readonly StoredSettlement[]
-  const spelled = { ...row, settlements: [{ ...settlement, within: 20 }, ...secondOf(row)] }
-  expect(batchSettlements([spelled])).toBeNull()
-  await insertRows(database.pool, [spelled])
-  await expectSettled(1n)
+test('rows that say otherwise than we do what they settle are for Postgres to judge', async () => {
+  const number = respelled(await paid(), ({ within, ...rest }) => ({ ...rest, within: Number(within) }))
+  await insertRows(database.pool, [await paid(), number])
+  const capitals = respelled(await paid(), ({ lease, ...rest }) => ({ ...rest, lease: lease.toUpperCase() }))
+  await insertRows(database.pool, [await paid(), capitals])
+  await expectSettled(4n)
+})
+
+test('what is spelled as we do is summed for each lease', () => {
+  const other = { ...one, lease: '00000000-0000-4000-8000-00000000000b', beyond: '5' }
+  const rows = [[one, other], [], [one]].map((settlements) => ({ ...rowOf(record()), settlements }))
+  expect(batchSettlements(rows)).toEqual({
+    windows: ['1', '1'],
+    leases: [one.lease, other.lease],
+    within: ['6', '3'],
+    beyond: ['0', '5'],
+  })
 })
 
 test.each([
   ['no list', 'none'],
   ['nothing', [null]],
-  ['a part', [{ window: '1', lease: 'a', within: '1' }]],
-  ['a negative amount', [{ window: '1', lease: 'a', within: '-1', beyond: '0' }]],
-  ['no amount', [{ window: '1', lease: 'a', within: '', beyond: '0' }]],
-  [
-    'one lease in two windows',
-    ['1', '2'].map((window) => ({ window, lease: 'a', within: '1', beyond: '0' })),
-  ],
+  ['a part', [{ window: '1', lease: one.lease, within: '1' }]],
+  ['a lease that is none', [{ ...one, lease: 'a' }]],
+  ['a lease in capitals', [{ ...one, lease: one.lease.toUpperCase() }]],
+  ['an amount that is a number', [{ ...one, within: 3 }]],
+  ['a negative amount', [{ ...one, within: '-1' }]],
+  ['no amount', [{ ...one, beyond: '' }]],
+  ['one lease in two windows', [one, { ...one, window: '2' }]],
 ])('sums are not made of %s', (_what, settlements) => {
   expect(batchSettlements([{ ...rowOf(record()), settlements }])).toBeNull()
 })
 
-function secondOf(row: RecordRow): readonly StoredSettlement[] {
-  return (row.settlements as readonly StoredSettlement[]).slice(1)
+/** A row whose settlements are all spelled in another way. */
+function respelled(row: RecordRow, spell: (settlement: StoredSettlement) => unknown): RecordRow {
+  return { ...row, settlements: (row.settlements as readonly StoredSettlement[]).map(spell) }
 }

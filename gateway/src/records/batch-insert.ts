@@ -36,10 +36,7 @@ WHERE provider_key.id = used_provider.provider_key_id AND (last_used_at IS NULL 
 
 const insert: Statement = { name: 'insert-requests-once', text: insertText(onlyNew, settleInserted) }
 
-const insertNew: Statement = {
-  name: 'insert-requests',
-  text: insertText('', settleSums(columns + 1)),
-}
+const insertNew: Statement = { name: 'insert-requests', text: insertText('', settleSums(columns + 1)) }
 
 const insertDead: Statement = {
   name: 'insert-dead-letter',

@@ -1,3 +1,4 @@
+import { isUuid } from '@latchkey/shared'
 import { mostLimit } from '../budget/change-budget.ts'
 import type { RecordRow } from './record-row.ts'
 
@@ -38,14 +39,16 @@ function add(sums: Map<string, Sum>, settlement: unknown): boolean {
   if (!('window' in settlement && 'lease' in settlement)) return false
   if (!('within' in settlement && 'beyond' in settlement)) return false
   const { window, lease, within, beyond } = settlement
-  if (typeof lease !== 'string' || !isAmount(window) || !isAmount(within) || !isAmount(beyond)) return false
+  // Spelled in two ways, one lease would have two sums, and Postgres would take but one of them from it.
+  if (typeof lease !== 'string' || !isUuid(lease)) return false
+  if (!isAmount(window) || !isAmount(within) || !isAmount(beyond)) return false
   const known = sums.get(lease)
   if (known === undefined) {
     sums.set(lease, { window, within: BigInt(within), beyond: BigInt(beyond) })
     return true
   }
   known.within += BigInt(within)
-  if (beyond !== '0') known.beyond += BigInt(beyond)
+  known.beyond += BigInt(beyond)
   return known.window === window
 }
 
