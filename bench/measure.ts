@@ -5,6 +5,9 @@ import { type Usage, usageOf } from './processes.ts'
 import type { Surroundings, Target } from './targets/target.ts'
 import { rampMs, settleMs, type Workload } from './workloads.ts'
 
+/** How long after a look all that was begun may take to end: a gateway that is overloaded must end, too. */
+const graceMs = 10_000
+
 /** What one round of a workload showed of a target. A `unit` is a request, or an event of a stream. */
 export interface Measurement {
   readonly unitsPerSecond: number
@@ -75,6 +78,7 @@ async function measureWindow(
     ...requestOf(workload, target, seconds),
     settleMs,
     forMs: seconds * 1000,
+    graceMs,
   }
   let before: Usage | null = null
   let after: Usage | null = null

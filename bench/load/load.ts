@@ -12,9 +12,6 @@ type SteadyTask = Extract<LoadTask, { kind: 'steady' }>
 type MixedTask = Extract<LoadTask, { kind: 'mixed' }>
 type EachKeyTask = Extract<LoadTask, { kind: 'each-key' }>
 
-/** What is still under way so long after the last look is broken off: a gateway that is overloaded must end, too. */
-const graceMs = 10_000
-
 process.on('message', async (message) => {
   const task = taskShape.parse(message)
   const { origin, pathname } = new URL(task.url)
@@ -54,7 +51,7 @@ async function streams(task: StreamsTask, pool: Pool, path: string): Promise<Out
   }
   await sleep(task.settleMs)
   await window.look(task.forMs)
-  return outcomeOf(await endings(ended, pool))
+  return outcomeOf(await allEnded(ended, pool, task.graceMs))
 }
 
 async function steady(task: SteadyTask, pool: Pool, path: string): Promise<Outcome> {
@@ -64,7 +61,7 @@ async function steady(task: SteadyTask, pool: Pool, path: string): Promise<Outco
   await sleep(task.settleMs)
   await window.look(task.forMs)
   await sending
-  return outcomeOf(await endings(ended, pool))
+  return outcomeOf(await allEnded(ended, pool, task.graceMs))
 
   async function send(): Promise<void> {
     const begun = performance.now()
@@ -145,8 +142,12 @@ class Window {
   }
 }
 
-/** How all of them ended: by themselves, or failed for lasting too long. */
-async function endings(ended: readonly Promise<Ending>[], pool: Pool): Promise<readonly Ending[]> {
+/** How all of them ended: by themselves, or failed for lasting longer than `graceMs` from now. */
+async function allEnded(
+  ended: readonly Promise<Ending>[],
+  pool: Pool,
+  graceMs: number,
+): Promise<readonly Ending[]> {
   const late = setTimeout(() => void pool.destroy(), graceMs)
   const all = await Promise.all(ended)
   clearTimeout(late)

@@ -8,7 +8,10 @@ const common = {
 
 /** What a load process is told to do. One task at a time; durations in milliseconds. */
 export const taskShape = z.discriminatedUnion('kind', [
-  /** Opens `streams` of them over `rampMs`, and looks at their events for `forMs`, `settleMs` after that. */
+  /**
+   * Opens `streams` of them over `rampMs`, and looks at their events for `forMs`, `settleMs` after that. What has not ended
+   * `graceMs` later is broken off.
+   */
   z.object({
     ...common,
     kind: z.literal('streams'),
@@ -16,14 +19,16 @@ export const taskShape = z.discriminatedUnion('kind', [
     rampMs: z.number(),
     settleMs: z.number(),
     forMs: z.number(),
+    graceMs: z.number(),
   }),
-  /** Sends at a fixed rate, whatever comes of it, and looks at what is sent in the last `forMs`. */
+  /** Sends at a fixed rate, whatever comes of it, and looks at what is sent in the last `forMs`. `graceMs` as above. */
   z.object({
     ...common,
     kind: z.literal('steady'),
     perSecond: z.number(),
     settleMs: z.number(),
     forMs: z.number(),
+    graceMs: z.number(),
   }),
   /** Sends requests of these bodies in turn, `atOnce` of them at once, and leaves one in `leaveEvery` before its end. */
   z.object({

@@ -32,7 +32,7 @@ function results(targets: readonly TargetResults[]): Results {
     workloads: [{ name: 'json', title: 'Small JSON', kind: 'closed-loop', targets }],
     atRest: [{ target: 'latchkey', memory: 150 * 2 ** 20 }],
     targets: [{ name: 'latchkey', note: 'everything' }],
-    missing: [{ names: ['bifrost'], reason: 'can’t be\ninstalled | here' }],
+    missing: [{ names: ['bifrost'], reason: 'can’t be\ninstalled | from https://registry.example/a?b here' }],
   }
 }
 
@@ -70,6 +70,6 @@ test('a goal is met, missed or not measured, and says so', () => {
 
 test('the report names what could not be measured, in a table that stays one', () => {
   const text = markdownOf(results([target('bare', [measurement(100)])]))
-  expect(text).toContain('| bifrost | not measured: can’t be installed \\| here |')
+  expect(text).toContain('| bifrost | not measured: can’t be installed \\| from … here |')
   expect(text).toContain('| bare | 1000 | 0.50 | 2.00 | 100.0 |  | 1.00 | 1 | 0 |')
 })
