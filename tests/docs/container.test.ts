@@ -38,6 +38,15 @@ test('all that the image copies is there, and passes .dockerignore', () => {
   for (const { from } of copied) if (from !== null) expect(names).toContain(from)
 })
 
+test('the image starts Node as the command of a checkout does, but for its sources', () => {
+  const [checkout = ''] = read('gateway/bin/latchkey.js').split('\n')
+  const words = checkout.replace('#!/usr/bin/env -S ', '').split(' ')
+  const steps = textsOf(image, 'RUN').join('\n')
+  expect(words).toContain('node')
+  for (const word of words.filter((each) => each !== '--conditions=source'))
+    expect.soft(steps.split(/\s|\\n/)).toContain(word)
+})
+
 test('every workspace is known where npm reads the lock file', () => {
   const { workspaces } = JSON.parse(read('package.json')) as { readonly workspaces: readonly string[] }
   for (const stage of stages.slice(0, -1)) {

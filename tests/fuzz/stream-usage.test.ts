@@ -193,6 +193,15 @@ test('an event that nobody would wait for is not kept, and usage behind it is fo
   expect([...tail.usageEvents()]).toEqual([{ usage: { prompt_tokens: 3 } }])
 })
 
+test('usage is found before several events that come behind it, within 4 KiB of the end', () => {
+  const tail = new StreamTail()
+  const filler = Buffer.from(written(JSON.stringify({ text: 'x'.repeat(700) }), '\n'))
+  for (let count = 0; count < 100; count++) tail.push(filler)
+  tail.push(Buffer.from(written('{"usage":{"prompt_tokens":3}}', '\n')))
+  for (let count = 0; count < 5; count++) tail.push(filler)
+  expect([...tail.usageEvents()]).toEqual([{ usage: { prompt_tokens: 3 } }])
+})
+
 test('an answer in chunks of one byte is kept in little more memory than its bytes', () => {
   const size = 60_000
   const kept = (keep: (chunk: Buffer) => void) => {
