@@ -5,6 +5,32 @@ import { hash } from 'node:crypto'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { type Dispatcher, Pool } from 'undici'
 
+/** What is done for a request beside passing it on. */
+export interface Extras {
+  /** The provider's key, for this request. */
+  readonly providerKey: () => string
+  readonly ended: (request: Ended) => void
+}
+
+/** A request whose answer has been passed on. */
+export interface Ended {
+  readonly model: string
+  readonly status: number
+  readonly streamed: boolean
+  readonly requestBytes: number
+  readonly responseBytes: number
+  /** Monotonic milliseconds. */
+  readonly started: number
+  /** As the provider spells it. */
+  readonly usage: ChatUsage
+}
+
+export interface ChatUsage {
+  readonly prompt_tokens: number
+  readonly completion_tokens: number
+  readonly total_tokens: number
+}
+
 const { PORT = '', PROVIDER = '', PROVIDER_KEY = '', KEY = '' } = process.env
 const pool = new Pool(PROVIDER, { pipelining: 1, allowH2: false })
 const keys = new Map([[hash('sha256', KEY), { requests: 0, tokens: 0 }]])
@@ -17,18 +43,28 @@ const endsHere = new Set([
   ...['accept-encoding', 'te', 'trailer', 'upgrade', 'expect', 'cookie'],
 ])
 
-createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (incoming, outgoing) => {
-  const account = keys.get(hash('sha256', (incoming.headers.authorization ?? '').slice('Bearer '.length)))
-  if (account === undefined) {
-    outgoing.writeHead(401).end()
-    return
-  }
-  const parts: Buffer[] = []
-  incoming.on('data', (chunk: Buffer) => parts.push(chunk))
-  incoming.on('end', () => send(account, incoming, outgoing, joined(parts)))
-}).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 4096 })
+/** Serves until it is ended, where and for what the environment says. */
+export function serveBare(extras: Extras): void {
+  createServer({ keepAliveTimeout: 65_000, requestTimeout: 0 }, (incoming, outgoing) => {
+    const account = keys.get(hash('sha256', (incoming.headers.authorization ?? '').slice('Bearer '.length)))
+    if (account === undefined) {
+      outgoing.writeHead(401).end()
+      return
+    }
+    const parts: Buffer[] = []
+    incoming.on('data', (chunk: Buffer) => parts.push(chunk))
+    incoming.on('end', () => send(account, extras, incoming, outgoing, joined(parts)))
+  }).listen({ port: Number(PORT), host: '127.0.0.1', backlog: 4096 })
+}
 
-function send(account: Account, incoming: IncomingMessage, outgoing: ServerResponse, body: Buffer): void {
+function send(
+  account: Account,
+  extras: Extras,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+  body: Buffer,
+): void {
+  const started = performance.now()
   let model: unknown
   try {
     model = JSON.parse(body.toString()).model
@@ -37,17 +73,25 @@ function send(account: Account, incoming: IncomingMessage, outgoing: ServerRespo
     outgoing.writeHead(400).end()
     return
   }
-  const headers = ['authorization', `Bearer ${PROVIDER_KEY}`]
+  const headers = ['authorization', `Bearer ${extras.providerKey()}`]
   const { rawHeaders } = incoming
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
     if (!endsHere.has(name.toLowerCase())) headers.push(name, rawHeaders[index + 1] ?? '')
   }
-  pool.dispatch({ method: 'POST', path: incoming.url ?? '/', headers, body }, new Forward(account, outgoing))
+  const asked = { model, requestBytes: body.length, started }
+  pool.dispatch(
+    { method: 'POST', path: incoming.url ?? '/', headers, body },
+    new Forward(account, extras, asked, outgoing),
+  )
 }
+
+type Asked = Pick<Ended, 'model' | 'requestBytes' | 'started'>
 
 class Forward implements Dispatcher.DispatchHandler {
   readonly #account: Account
+  readonly #extras: Extras
+  readonly #asked: Asked
   readonly #outgoing: ServerResponse
   #controller: Dispatcher.DispatchController | null = null
   #status = 0
@@ -56,9 +100,12 @@ class Forward implements Dispatcher.DispatchHandler {
   #whole: Buffer[] | null = null
   #pending: Buffer[] | null = null
   #tail: Buffer = Buffer.alloc(0)
+  #bytes = 0
 
-  constructor(account: Account, outgoing: ServerResponse) {
+  constructor(account: Account, extras: Extras, asked: Asked, outgoing: ServerResponse) {
     this.#account = account
+    this.#extras = extras
+    this.#asked = asked
     this.#outgoing = outgoing
     outgoing.once('close', () => {
       if (!outgoing.writableFinished) this.#controller?.abort(new Error('the client has left'))
@@ -86,6 +133,7 @@ class Forward implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#bytes += chunk.length
     if (this.#whole !== null) this.#whole.push(chunk)
     else if (this.#pending !== null) this.#pending.push(chunk)
     else {
@@ -127,9 +175,20 @@ class Forward implements Dispatcher.DispatchHandler {
 
   #count(json: string): void {
     this.#account.requests++
+    let usage: ChatUsage
     try {
-      this.#account.tokens += JSON.parse(json).usage.total_tokens
-    } catch {}
+      usage = JSON.parse(json).usage
+      this.#account.tokens += usage.total_tokens
+    } catch {
+      return
+    }
+    this.#extras.ended({
+      ...this.#asked,
+      status: this.#status,
+      streamed: this.#stream,
+      responseBytes: this.#bytes,
+      usage,
+    })
   }
 }
 
@@ -147,3 +206,5 @@ function joined(parts: readonly Buffer[]): Buffer {
   const [only] = parts
   return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
 }
+
+if (import.meta.main) serveBare({ providerKey: () => PROVIDER_KEY, ended: () => {} })

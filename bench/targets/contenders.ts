@@ -1,4 +1,4 @@
-import { bare } from './bare.ts'
+import { bare, floor } from './bare.ts'
 import { bifrost } from './bifrost.ts'
 import { latchkey, latchkeyRedis, latchkeyServer, latchkeyUnbudgeted, latchkeyWorkers } from './latchkey.ts'
 import { litellm } from './litellm.ts'
@@ -10,6 +10,7 @@ import type { Contender } from './target.ts'
 export const contenders: readonly Contender[] = [
   nginx,
   bare,
+  floor,
   latchkey,
   latchkeyUnbudgeted,
   latchkeyServer,
