@@ -25,6 +25,17 @@ export function parseAddress(text: string): Address | null {
   return address
 }
 
+const spelledLately = new WeakMap<Address, string>()
+
+/** The one text that stands for an address, however it was spelled. */
+export function spellAddress(address: Address): string {
+  const known = spelledLately.get(address)
+  if (known !== undefined) return known
+  const text = address.toString()
+  spelledLately.set(address, text)
+  return text
+}
+
 function parse(text: string): Address | null {
   const zone = text.indexOf('%')
   const bare = zone === -1 ? text : text.slice(0, zone)

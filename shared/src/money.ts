@@ -38,6 +38,9 @@ export function parseUsd(text: string): NanoUsd | null {
 /** Dollars as a decimal string without trailing zeros: `2`, `0.5`, `-0.000000001`. The inverse of `parseUsd`. */
 export function formatUsd(amount: NanoUsd): string {
   const size = amount < 0n ? -amount : amount
-  const fraction = (size % perDollar).toString().padStart(9, '0').replace(/0+$/, '')
+  const digits = (size % perDollar).toString().padStart(9, '0')
+  let end = digits.length
+  while (end > 0 && digits[end - 1] === '0') end--
+  const fraction = digits.slice(0, end)
   return `${amount < 0n ? '-' : ''}${size / perDollar}${fraction === '' ? '' : `.${fraction}`}`
 }

@@ -144,6 +144,10 @@ function dispatch(
   const traced = trace?.attempt(candidate) ?? null
   const { flat, via } = forwardedHeaders(sending.rawHeaders, provider, traced !== null)
   const length = body instanceof Upload ? outgoing.req.headers['content-length'] : undefined
+  flat.push('accept-encoding', 'identity', 'via', appendVia(via, ports.viaName))
+  if (length !== undefined) flat.push('content-length', length)
+  if (traced !== null) flat.push(...traced.headers)
+  flat.push(...provider.credentialHeader(secret))
   return new Promise((resolve) => {
     const relay = new Relay(
       {
@@ -178,16 +182,7 @@ function dispatch(
         path: originForm(upstream.basePath + grant.target.upstreamPath),
         // Any token is a method to node:http and to undici; the type only lists the usual ones.
         method: sending.method as Dispatcher.HttpMethod,
-        headers: [
-          ...flat,
-          'accept-encoding',
-          'identity',
-          'via',
-          appendVia(via, ports.viaName),
-          ...(length === undefined ? [] : ['content-length', length]),
-          ...(traced === null ? [] : traced.headers),
-          ...provider.credentialHeader(secret),
-        ],
+        headers: flat,
         body: body as Buffer | null,
       },
       relay,

@@ -1,4 +1,4 @@
-import { type Cidr, containsAddress, parseAddress } from '@latchkey/shared'
+import { type Cidr, containsAddress, parseAddress, spellAddress } from '@latchkey/shared'
 
 /**
  * The client's address. `x-forwarded-for` is believed only as far as trusted proxies wrote it: from
@@ -16,5 +16,5 @@ export function clientAddress(peer: string, forwardedFor: string, trusted: reado
       address = hop
     }
   }
-  return address.toString()
+  return spellAddress(address)
 }

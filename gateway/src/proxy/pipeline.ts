@@ -7,7 +7,7 @@ import { findProvider } from '../providers/registry.ts'
 import { isLoop } from '../upstream/via.ts'
 import { type Admission, type AdmitPorts, admit } from './admit.ts'
 import { answerRefusal } from './answer-refusal.ts'
-import { authenticate } from './authenticate.ts'
+import { type Authentication, authenticate } from './authenticate.ts'
 import { authorize } from './authorize.ts'
 import type { BufferedBytes } from './buffered-bytes.ts'
 import { clientAddress } from './client-address.ts'
@@ -110,12 +110,14 @@ function leave(ports: ProxyPorts, outgoing: ServerResponse): void {
 }
 
 /** One direction: each stage takes what the one before it gave. A refusal leaves where it arises. */
-async function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> {
+function stages(ports: ProxyPorts, exchange: Exchange, target: Target): Promise<void> | void {
   const { rawHeaders, url = '' } = exchange.incoming
+  const goOn = (authenticated: Authentication) =>
+    authenticated.kind === 'refused'
+      ? refuseUnknown(ports, exchange, authenticated)
+      : stagesOfKey(ports, exchange, target, authenticated.principal)
   const authenticating = authenticate(ports.verifier, rawHeaders, url)
-  const authenticated = authenticating instanceof Promise ? await authenticating : authenticating
-  if (authenticated.kind === 'refused') return refuseUnknown(ports, exchange, authenticated)
-  await stagesOfKey(ports, exchange, target, authenticated.principal)
+  return authenticating instanceof Promise ? authenticating.then(goOn) : goOn(authenticating)
 }
 
 /** The stages behind authentication. Whatever happens here comes to exactly one record. */

@@ -45,24 +45,18 @@ export function quoteFor(
   request: PricedRequest,
   textTokens?: number,
 ): Quote {
+  const { method, endpoint, fields, bytes, isForm = false, at } = request
+  const terms = { prices: table, at, defaultCap: defaultOutputCap }
   const bound = payable(
     boundRequest(
-      { provider, ...request },
-      {
-        prices: table,
-        at: request.at,
-        defaultCap: defaultOutputCap,
-        ...(textTokens === undefined ? {} : { textTokens }),
-      },
+      { provider, method, endpoint, fields, bytes, isForm },
+      textTokens === undefined ? terms : { ...terms, textTokens },
     ),
   )
   const price = bound.kind === 'bounded' ? bound.price : listedPrice(table, provider, request)
-  const { fields } = request
   const serviceTier = typeof fields.service_tier === 'string' ? fields.service_tier : null
   if (price === null) return { bound, prices: null, serviceTier, pieces: null }
-  const imageModel = Array.isArray(fields.tools)
-    ? imageToolPrice(table, provider, fields.tools, request.at)
-    : null
+  const imageModel = Array.isArray(fields.tools) ? imageToolPrice(table, provider, fields.tools, at) : null
   const prices = { price, tools: table.toolPrices(provider), imageModel }
   return { bound, prices, serviceTier, pieces: piecesAsked(price, fields) }
 }

@@ -27,7 +27,7 @@ const allowed = new Set([
 /** A client's headers without those that only we add: the part that all attempts of a request share. */
 export interface ForwardedHeaders {
   /** Name, value, name, value…, as received and in that order. */
-  readonly flat: readonly string[]
+  readonly flat: string[]
   /** What the client says of the hops before us; null: nothing. */
   readonly via: string | null
 }
