@@ -26,7 +26,7 @@ export const systemRandom: RandomBytes = (size) => {
   }
   const bytes = pool.slice(next, next + size)
   // Given out once, and nowhere else from then on.
-  pool.fill(0, next, next + size)
+  for (let index = next; index < next + size; index++) pool[index] = 0
   next += size
   return bytes
 }

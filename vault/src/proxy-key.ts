@@ -20,6 +20,8 @@ export type TokenParse =
 const idLength = 12
 const secretLength = 43
 const checksumLength = 6
+/** Of what follows the prefix. */
+const restLength = idLength + 1 + secretLength + checksumLength
 const suffixes = { proxy: '', admin: 'a', claim: 'c' } as const satisfies Record<TokenType, string>
 const types = ['proxy', 'admin', 'claim'] as const satisfies readonly TokenType[]
 const prefixShape = /^[a-z]{2,16}$/
@@ -50,12 +52,17 @@ export class TokenFormat {
     return { id: keyId, token: new Secret(`${body}${checksum(body)}`) }
   }
 
+  /** Whether a text has the prefix and the length of such a token. */
+  fits(text: string, type: TokenType): boolean {
+    const prefix = this.#prefixes[type]
+    return text.length === prefix.length + restLength && text.startsWith(prefix)
+  }
+
   /** Reads a token that must be of `type`. One spelling only: nothing is trimmed, folded or decoded. */
   parse(text: string, type: TokenType): TokenParse {
     for (const candidate of types) {
+      if (!this.fits(text, candidate)) continue
       const prefix = this.#prefixes[candidate]
-      if (text.length !== prefix.length + idLength + 1 + secretLength + checksumLength) continue
-      if (!text.startsWith(prefix)) continue
       const idEnd = prefix.length + idLength
       const checksumStart = text.length - checksumLength
       if (text[idEnd] !== '_') return { kind: 'malformed' }

@@ -154,11 +154,11 @@ export class BudgetEngine {
    */
   settle(hold: Hold, cost: NanoUsd): readonly Settlement[] {
     hold.end()
-    const split = splitCost(hold.amount, cost)
+    const { within, beyond } = splitCost(hold.amount, cost)
     const settlements: Settlement[] = []
     for (const lease of hold.leases) {
-      lease.settle(hold.amount, split.within)
-      if (lease.window !== null) settlements.push({ window: lease.window, lease: lease.id, ...split })
+      lease.settle(hold.amount, within)
+      if (lease.window !== null) settlements.push({ window: lease.window, lease: lease.id, within, beyond })
     }
     this.#leasing.freed()
     return settlements

@@ -44,25 +44,31 @@ export function costOf(prices: CostPrices, used: Consumption, pieces: Pieces = n
   if (price.units.perCharacter !== null) bill.pico += BigInt(pieces.characters) * price.units.perCharacter
   for (const [tool, calls] of used.toolCalls) bill.calls(prices.tools, tool, calls)
   if (used.imageTool !== null) {
-    if (prices.imageModel === null) bill.unpriced.add('image_generation')
+    if (prices.imageModel === null) bill.cannotPrice('image_generation')
     else bill.tokens(prices.imageModel.tiers.standard, used.imageTool)
   }
-  return { nanoUsd: nanoUsdFromPico(bill.pico), unpriced: [...bill.unpriced] }
+  return { nanoUsd: nanoUsdFromPico(bill.pico), unpriced: bill.unpriced }
 }
 
 function tierRates(price: Price, answered: string | null, bill: Bill): TierRates {
   const tier = serviceTierOf(answered)
   const rates = tier === null ? undefined : price.tiers[tier]
-  if (rates === undefined) bill.unpriced.add('service_tier')
+  if (rates === undefined) bill.cannotPrice('service_tier')
   return rates ?? price.tiers.standard
 }
 
+const none: readonly string[] = []
 const msPerMinute = 60_000n
 
 /** A sum in pico-dollars, with a note of what it could not price. */
 class Bill {
   pico = 0n
-  readonly unpriced = new Set<string>()
+  /** Each name once. */
+  unpriced: readonly string[] = none
+
+  cannotPrice(name: string): void {
+    if (!this.unpriced.includes(name)) this.unpriced = [...this.unpriced, name]
+  }
 
   tokens(tier: TierRates, tokens: TokenCounts): void {
     const rates = ratesAt(tier, BigInt(inputTokens(tokens)))
@@ -82,7 +88,7 @@ class Bill {
 
   /** Whatever is left of a pico-dollar is rounded up; rounding the sum up again changes nothing. */
   minutes({ units }: Price, ms: number): void {
-    if (units.perMinute === null) this.unpriced.add('audio_minutes')
+    if (units.perMinute === null) this.cannotPrice('audio_minutes')
     else this.pico += (BigInt(ms) * units.perMinute + msPerMinute - 1n) / msPerMinute
   }
 
@@ -90,19 +96,19 @@ class Bill {
     if (perImage === null) return
     const listed = listedFor(perImage, quality, size)
     const most = greatest(listed)
-    if (most === null || listed.some((price) => price !== most)) this.unpriced.add('image')
+    if (most === null || listed.some((price) => price !== most)) this.cannotPrice('image')
     this.pico += BigInt(count) * (most ?? greatest(listedFor(perImage, null, null)) ?? 0n)
   }
 
   calls(tools: ToolPrices, tool: string, calls: number): void {
     const price = tools.get(tool)
-    if (price === undefined) this.unpriced.add(tool)
+    if (price === undefined) this.cannotPrice(tool)
     else this.pico += BigInt(calls) * price
   }
 
   #add(kind: string, count: number, rate: bigint | null, rates: TokenRates): void {
     if (count === 0) return
-    if (rate === null) this.unpriced.add(kind)
+    if (rate === null) this.cannotPrice(kind)
     this.pico += BigInt(count) * (rate ?? dearestRate(rates))
   }
 }

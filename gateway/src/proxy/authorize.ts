@@ -49,23 +49,40 @@ export function authorize(
   // TRACE would echo the provider key to the client; CONNECT asks for another machine.
   if (method === 'TRACE' || method === 'CONNECT') return refuse('endpoint_not_allowed')
   const candidates = candidatesOf(principal, target.provider)
-  const [first, ...rest] = candidates
-  if (first === undefined) {
+  if (!isSome(candidates)) {
     return target.provider !== null && findProvider(target.provider) === null
       ? refuse('not_found')
       : refuse('permission_denied', { message: 'This API key is bound to no provider key for this path.' })
   }
-  const endpoint = first.provider.endpoint(method, target.endpoint)
+  const { provider } = candidates[0]
+  const endpoint = provider.endpoint(method, target.endpoint)
   const refusal =
-    endpointRefusal(principal.policy, target, endpoint, first.provider) ??
+    endpointRefusal(principal.policy, target, endpoint, provider) ??
     queryRefusal(principal.policy, target, candidates)
-  return refusal ?? { kind: 'granted', principal, target, candidates: [first, ...rest], endpoint }
+  return refusal ?? { kind: 'granted', principal, target, candidates, endpoint }
 }
 
+function isSome(candidates: readonly Candidate[]): candidates is Grant['candidates'] {
+  return candidates.length > 0
+}
+
+// A principal is frozen and lives as long as its snapshot: which provider keys may carry its requests is found out once.
+const knownCandidates = new WeakMap<Principal, readonly Candidate[]>()
+
 function candidatesOf(principal: Principal, providerName: string | null): readonly Candidate[] {
+  let candidates = knownCandidates.get(principal)
+  if (candidates === undefined) {
+    candidates = allCandidates(principal)
+    knownCandidates.set(principal, candidates)
+  }
+  return providerName === null
+    ? candidates
+    : candidates.filter(({ providerKey }) => providerKey.provider === providerName)
+}
+
+function allCandidates(principal: Principal): readonly Candidate[] {
   const candidates: Candidate[] = []
   for (const providerKey of principal.providerKeys) {
-    if (providerName !== null && providerKey.provider !== providerName) continue
     const provider = findProvider(providerKey.provider)
     if (provider !== null)
       candidates.push({

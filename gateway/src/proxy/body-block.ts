@@ -1,6 +1,7 @@
 import type { BodyShare } from './buffered-bytes.ts'
 
 const leastCapacity = 16 * 1024
+const nothing = Buffer.alloc(0)
 
 /**
  * Gathers a body into one block of memory as it arrives. A chunk is copied and let go, since Node's bookkeeping of
@@ -11,7 +12,7 @@ export class BodyBlock {
   readonly #share: BodyShare
   readonly #mostBytes: number
   #single: Buffer | null = null
-  #block: Buffer = Buffer.alloc(0)
+  #block: Buffer = nothing
   #length = 0
   #charged = 0
 

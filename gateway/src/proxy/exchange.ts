@@ -47,12 +47,16 @@ export function arrive(
   return {
     requestId: uuidv7<RequestId>(ports.clock, ports.random),
     method: incoming.method ?? '',
-    endpoint: target.kind === 'target' ? copied(target.endpoint) : '',
+    endpoint: target.kind === 'target' ? endpointOf(target, incoming.url) : '',
     clientIp,
     annotations: readAnnotations(incoming.rawHeaders),
     startedAt: ports.clock.now(),
     started: ports.clock.monotonic(),
   }
+}
+
+function endpointOf({ endpoint }: Target, url = ''): string {
+  return endpoint.length === url.length ? endpoint : copied(endpoint)
 }
 
 /** Refuses a request whose key is not known: counted by code, never recorded, so a flood adds no rows. */

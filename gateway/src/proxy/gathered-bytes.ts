@@ -17,7 +17,7 @@ export class GatheredBytes {
 
   /** All of them; what is done to this object afterwards may change them. */
   get bytes(): Buffer {
-    return this.#block.subarray(0, this.#length)
+    return this.#length === this.#block.length ? this.#block : this.#block.subarray(0, this.#length)
   }
 
   append(chunk: Buffer): void {

@@ -71,8 +71,7 @@ function sentRecord(
 ): RequestRecord {
   const answer = sent.kind === 'answered' ? sent.answer : null
   const upload = ask.body instanceof Upload ? ask.body : null
-  return {
-    ...base(arrival, principal, ended),
+  return recordOf(arrival, principal, ended, {
     providerKeyId: sent.candidate.providerKey.id,
     provider: sent.candidate.provider.name,
     model: stored(ask.model ?? upload?.model ?? null),
@@ -95,7 +94,7 @@ function sentRecord(
     estimated: spent.estimated,
     priceVersion: spent.priceVersion,
     settlements: spent.settlements,
-  }
+  })
 }
 
 /** The record of a request that a stage refused, or whose client left (`refusal` null), before anything was sent. */
@@ -106,8 +105,7 @@ export function unsentRecord(
   refusal: Refusal | null,
   ended: number,
 ): RequestRecord {
-  return {
-    ...base(arrival, principal, ended),
+  return recordOf(arrival, principal, ended, {
     providerKeyId: null,
     provider: null,
     model: stored(ask?.model ?? null),
@@ -128,24 +126,52 @@ export function unsentRecord(
     estimated: false,
     priceVersion: null,
     settlements: [],
-  }
+  })
 }
 
-function base(arrival: Arrival, principal: Principal, ended: number) {
+/** What a record tells beside whose request it was, and what its head said. */
+type Outcome = Omit<
+  RequestRecord,
+  | ('id' | 'organizationId' | 'keyId' | 'keyName' | 'groupId' | 'method' | 'endpoint' | 'durationMs')
+  | ('clientIp' | 'userId' | 'sessionId' | 'properties' | 'startedAt')
+>
+
+/** Written in one piece: put together from two, it would be made again for each field of the second. */
+function recordOf(arrival: Arrival, principal: Principal, ended: number, outcome: Outcome): RequestRecord {
   return {
     id: arrival.requestId,
     organizationId: principal.organizationId,
     keyId: principal.keyId,
     keyName: principal.keyName,
     groupId: principal.group?.id ?? null,
+    providerKeyId: outcome.providerKeyId,
+    provider: outcome.provider,
     method: arrival.method,
     endpoint: stored(arrival.endpoint) ?? '',
+    model: outcome.model,
+    responseModel: outcome.responseModel,
+    status: outcome.status,
+    code: outcome.code,
+    attempts: outcome.attempts,
+    usage: outcome.usage,
+    usageMissing: outcome.usageMissing,
+    streamed: outcome.streamed,
+    disconnected: outcome.disconnected,
+    truncated: outcome.truncated,
+    requestBytes: outcome.requestBytes,
+    responseBytes: outcome.responseBytes,
+    timeToFirstByteMs: outcome.timeToFirstByteMs,
     durationMs: ended - arrival.started,
     clientIp: arrival.clientIp,
     userId: arrival.annotations.userId,
     sessionId: arrival.annotations.sessionId,
     properties: arrival.annotations.properties,
     startedAt: arrival.startedAt,
+    cost: outcome.cost,
+    held: outcome.held,
+    estimated: outcome.estimated,
+    priceVersion: outcome.priceVersion,
+    settlements: outcome.settlements,
   }
 }
 
