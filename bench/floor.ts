@@ -64,7 +64,7 @@ await migrate(pool, migrations, { clock: systemClock, log })
 
 let queue: RecordRow[] = []
 
-/** What of a failure reaches nobody else ends the process, and with it the measurement. */
+/** A batch that fails ends the process, and the measurement with it. */
 async function writeRecords(): Promise<void> {
   while (queue.length > 0) {
     const rows = queue.slice(0, batchRows)

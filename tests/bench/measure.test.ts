@@ -45,6 +45,20 @@ test.skipIf(process.platform !== 'linux')(
 )
 
 test.skipIf(process.platform !== 'linux')(
+  'the floor answers, and has a database to write its records to',
+  async () => {
+    await withScene({ targets: new Set(['floor']), nodeOptions: '', say: () => {} }, async (scene) => {
+      const [floor] = scene.targets
+      if (floor === undefined) throw new Error('the floor does not run')
+      const steady = await measure(scene.instruments, workload('rate'), { ...floor, keys: null }, 1)
+      expect(steady.unitsPerSecond).toBeGreaterThan(250)
+      expect(steady.failed).toBe(0)
+      expect(steady.databaseCpu).toBeGreaterThan(0)
+    })
+  },
+)
+
+test.skipIf(process.platform !== 'linux')(
   'a target that does not start is missing, with its reason, and holds up no other',
   async () => {
     // No go, and no peer that an earlier run has installed.
