@@ -9,7 +9,8 @@ import { type Dispatcher, Pool } from 'undici'
 export interface Extras {
   /** The provider's key, for this request. */
   readonly providerKey: () => string
-  readonly ended: (request: Ended) => void
+  /** Null: nobody listens, and nothing is put together to be told. */
+  readonly ended: ((request: Ended) => void) | null
 }
 
 /** A request whose answer has been passed on. */
@@ -64,7 +65,7 @@ function send(
   outgoing: ServerResponse,
   body: Buffer,
 ): void {
-  const started = performance.now()
+  const started = extras.ended === null ? 0 : performance.now()
   let model: unknown
   try {
     model = JSON.parse(body.toString()).model
@@ -79,7 +80,7 @@ function send(
     const name = rawHeaders[index] ?? ''
     if (!endsHere.has(name.toLowerCase())) headers.push(name, rawHeaders[index + 1] ?? '')
   }
-  const asked = { model, requestBytes: body.length, started }
+  const asked = extras.ended === null ? null : { model, requestBytes: body.length, started }
   pool.dispatch(
     { method: 'POST', path: incoming.url ?? '/', headers, body },
     new Forward(account, extras, asked, outgoing),
@@ -91,7 +92,7 @@ type Asked = Pick<Ended, 'model' | 'requestBytes' | 'started'>
 class Forward implements Dispatcher.DispatchHandler {
   readonly #account: Account
   readonly #extras: Extras
-  readonly #asked: Asked
+  readonly #asked: Asked | null
   readonly #outgoing: ServerResponse
   #controller: Dispatcher.DispatchController | null = null
   #status = 0
@@ -102,7 +103,7 @@ class Forward implements Dispatcher.DispatchHandler {
   #tail: Buffer = Buffer.alloc(0)
   #bytes = 0
 
-  constructor(account: Account, extras: Extras, asked: Asked, outgoing: ServerResponse) {
+  constructor(account: Account, extras: Extras, asked: Asked | null, outgoing: ServerResponse) {
     this.#account = account
     this.#extras = extras
     this.#asked = asked
@@ -182,7 +183,8 @@ class Forward implements Dispatcher.DispatchHandler {
     } catch {
       return
     }
-    this.#extras.ended({
+    if (this.#asked === null) return
+    this.#extras.ended?.({
       ...this.#asked,
       status: this.#status,
       streamed: this.#stream,
@@ -207,4 +209,4 @@ function joined(parts: readonly Buffer[]): Buffer {
   return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts)
 }
 
-if (import.meta.main) serveBare({ providerKey: () => PROVIDER_KEY, ended: () => {} })
+if (import.meta.main) serveBare({ providerKey: () => PROVIDER_KEY, ended: null })

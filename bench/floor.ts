@@ -18,6 +18,7 @@ import {
 import { connectDatabase, migrate, migrations } from '@latchkey/shared/database'
 import { insertRows } from '../gateway/src/records/batch-insert.ts'
 import { batchRows } from '../gateway/src/records/batch-writer.ts'
+import { flushMs } from '../gateway/src/records/queue-recorder.ts'
 import { type RecordRow, rowOf } from '../gateway/src/records/record-row.ts'
 import { keyLength } from '../vault/src/aead.ts'
 import { Keyring } from '../vault/src/keyring.ts'
@@ -26,8 +27,6 @@ import { openProviderKey, prepareProviderKey, sealProviderKey } from '../vault/s
 import { type Ended, serveBare } from './bare.ts'
 
 const { DATABASE_URL = '', PROVIDER = '', PROVIDER_KEY = '' } = process.env
-/** As long as the gateway's own queue waits. */
-const flushMs = 100
 
 const deployment = uuidv7<DeploymentId>(systemClock, systemRandom)
 const organization = uuidv7<OrganizationId>(systemClock, systemRandom)
@@ -62,6 +61,7 @@ const { pool } = connectDatabase({
 })
 await migrate(pool, migrations, { clock: systemClock, log })
 
+// No keys stand in this database, so that no last use is noted, and no money settles: the gateway's own statements do more.
 let queue: RecordRow[] = []
 
 /** A batch that fails ends the process, and the measurement with it. */
@@ -80,8 +80,8 @@ function note({ model, status, streamed, requestBytes, responseBytes, started, u
     rowOf({
       id: uuidv7<RequestId>(systemClock, systemRandom),
       organizationId: organization,
-      keyId: 'bare00000000' as ProxyKeyId,
-      keyName: 'bare',
+      keyId: 'floor0000000' as ProxyKeyId,
+      keyName: 'floor',
       groupId: null,
       providerKeyId: providerKey,
       provider: 'openai',

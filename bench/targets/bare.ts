@@ -27,10 +27,7 @@ export const floor: Contender = {
       const { targets, stop } = await start('floor', surroundings, settings, note)
       return {
         targets: targets.map((target) => ({ ...target, pids: [...target.pids, postgres.pid] })),
-        stop: async () => {
-          await stop()
-          await postgres.stop()
-        },
+        stop: () => stop().finally(postgres.stop),
       }
     } catch (error) {
       await postgres.stop()

@@ -25,7 +25,7 @@ export const systemRandom: RandomBytes = (size) => {
     next = 0
   }
   const bytes = pool.slice(next, next + size)
-  // Given out once, and nowhere else from then on.
+  // Given out once, and nowhere else from then on. So few bytes are overwritten sooner than `fill` is called.
   for (let index = next; index < next + size; index++) pool[index] = 0
   next += size
   return bytes

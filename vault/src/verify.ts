@@ -37,8 +37,8 @@ type Acceptance =
 const mostReads = 5
 
 /**
- * Verifies tokens, cheapest first, so that nobody outside can make us run argon2: form and checksum; then
- * the snapshot; then the row's MAC and the token's fingerprint, in a lane where a flood shares its reads; and
+ * Verifies tokens, cheapest first, so that nobody outside can make us run argon2: what is known of the token by its
+ * hash; its form and checksum; then the row's MAC and the token's fingerprint, in a lane where a flood shares its reads; and
  * argon2 only for a right token.
  */
 export class TokenVerifier implements Verifier {
@@ -61,17 +61,16 @@ export class TokenVerifier implements Verifier {
 
   lookup(token: string): Verification | undefined {
     // What is known already was well formed when it was verified: to compare its hash is enough.
-    const known =
-      this.#tokens.fits(token, 'proxy') && !this.#parts.keyring.sealed
-        ? this.#warm(this.#nameOf(token))
-        : undefined
+    const mayBeKnown = this.#tokens.fits(token, 'proxy') && !this.#parts.keyring.sealed
+    const name = mayBeKnown ? this.#nameOf(token) : null
+    const known = name === null ? undefined : this.#warm(name)
     if (known !== undefined) return known
-    const parsed = this.#parse(token)
+    const parsed = this.#parse(token, name)
     return 'kind' in parsed ? parsed : undefined
   }
 
   async verify(token: string): Promise<Verification> {
-    const parsed = this.#parse(token)
+    const parsed = this.#parse(token, null)
     if ('kind' in parsed) return parsed
     const warm = this.#warm(parsed.name)
     if (warm !== undefined) return warm
@@ -82,16 +81,17 @@ export class TokenVerifier implements Verifier {
     return flight
   }
 
-  #parse(token: string): WellFormed | Verification {
+  /** `name`: the token's, where it has been worked out; else null. */
+  #parse(token: string, name: string | null): WellFormed | Verification {
     const parsed = this.#tokens.parse(token, 'proxy')
     if (parsed.kind !== 'ok') return refused(parsed.kind)
     if (this.#parts.keyring.sealed) return { kind: 'sealed' }
-    return { text: token, id: parsed.id, secret: parsed.secret, name: this.#nameOf(token) }
+    return { text: token, id: parsed.id, secret: parsed.secret, name: name ?? this.#nameOf(token) }
   }
 
   /**
-   * A quarter of an HMAC's cost, and as good here: what follows the key has one length only, so that no hash can be
-   * extended to another's, and nobody outside sees one.
+   * A quarter of an HMAC's cost, and as good here: only well-formed tokens are kept by their names, which have one
+   * length, so that no hash can be extended to another's, and nobody outside sees one.
    */
   #nameOf(token: string): string {
     return hash('sha256', this.#nameKey + token, 'base64')

@@ -57,7 +57,7 @@ function tierRates(price: Price, answered: string | null, bill: Bill): TierRates
   return rates ?? price.tiers.standard
 }
 
-const none: readonly string[] = []
+const none: readonly string[] = Object.freeze([])
 const msPerMinute = 60_000n
 
 /** A sum in pico-dollars, with a note of what it could not price. */

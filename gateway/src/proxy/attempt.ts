@@ -132,7 +132,7 @@ function dispatch(
   sending: Sending,
   candidate: Candidate,
   secret: Secret,
-  { cap, headers }: Funding,
+  { cap, headers: told }: Funding,
   plan: RetryPlan,
   deadline: number,
 ): Promise<AttemptEnd> {
@@ -142,12 +142,12 @@ function dispatch(
     cap !== null && Buffer.isBuffer(ask.body) ? withNumberField(ask.body, cap.field, cap.tokens) : ask.body
   const upstream = ports.upstreams.at(providerKey.baseUrl)
   const traced = trace?.attempt(candidate) ?? null
-  const { flat, via } = forwardedHeaders(sending.rawHeaders, provider, traced !== null)
+  const { flat: headers, via } = forwardedHeaders(sending.rawHeaders, provider, traced !== null)
   const length = body instanceof Upload ? outgoing.req.headers['content-length'] : undefined
-  flat.push('accept-encoding', 'identity', 'via', appendVia(via, ports.viaName))
-  if (length !== undefined) flat.push('content-length', length)
-  if (traced !== null) flat.push(...traced.headers)
-  flat.push(...provider.credentialHeader(secret))
+  headers.push('accept-encoding', 'identity', 'via', appendVia(via, ports.viaName))
+  if (length !== undefined) headers.push('content-length', length)
+  if (traced !== null) headers.push(...traced.headers)
+  headers.push(...provider.credentialHeader(secret))
   return new Promise((resolve) => {
     const relay = new Relay(
       {
@@ -157,7 +157,7 @@ function dispatch(
         path: grant.target.endpoint,
         hideUsage: ask.hideUsage,
         visibleModels: grant.principal.policy.models,
-        ownHeaders: headers.length === 0 ? ownHeaders : [...ownHeaders, ...headers],
+        ownHeaders: told.length === 0 ? ownHeaders : [...ownHeaders, ...told],
         clock: ports.clock,
         discards: (status, retryAfter) =>
           RetryPlan.retryable(status) &&
@@ -182,7 +182,7 @@ function dispatch(
         path: originForm(upstream.basePath + grant.target.upstreamPath),
         // Any token is a method to node:http and to undici; the type only lists the usual ones.
         method: sending.method as Dispatcher.HttpMethod,
-        headers: flat,
+        headers,
         body: body as Buffer | null,
       },
       relay,

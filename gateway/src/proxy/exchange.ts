@@ -55,8 +55,9 @@ export function arrive(
   }
 }
 
-function endpointOf({ endpoint }: Target, url = ''): string {
-  return endpoint.length === url.length ? endpoint : copied(endpoint)
+/** The whole of a URL keeps nothing else alive. */
+function endpointOf({ endpoint }: Target, url: string | undefined): string {
+  return endpoint === url ? endpoint : copied(endpoint)
 }
 
 /** Refuses a request whose key is not known: counted by code, never recorded, so a flood adds no rows. */

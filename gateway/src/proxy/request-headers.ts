@@ -24,7 +24,7 @@ const allowed = new Set([
   'x-client-request-id',
 ])
 
-/** A client's headers without those that only we add: the part that all attempts of a request share. */
+/** A client's headers without those that only we add: made anew for each attempt, which adds them, its credential too. */
 export interface ForwardedHeaders {
   /** Name, value, name, value…, as received and in that order. */
   readonly flat: string[]

@@ -44,10 +44,7 @@ export async function send(ports: SendPorts, sending: Sending): Promise<Sent> {
       const end = await attempt(ports, sending, progress.candidate, plan, deadline)
       if (end.kind === 'unsent' || end.kind === 'damaged') progress.count--
       progress.reached ||= hasReached(end)
-      if (end.kind === 'answered') {
-        const { count, candidate, reached } = progress
-        return { kind: 'answered', answer: end.answer, attempts: count, candidate, reached }
-      }
+      if (end.kind === 'answered') return { kind: 'answered', answer: end.answer, ...soFar(progress) }
       if (end.kind === 'disconnected') return { kind: 'disconnected', ...soFar(progress) }
       if (end.kind === 'unsent') {
         // Where a provider key can't be paid for or is at its limits, the next one may have its own.

@@ -20,7 +20,7 @@ export interface QueueRecorderOptions {
 }
 
 /** A record is visible well within a second; under load batches fill before that. */
-const flushMs = 100
+export const flushMs = 100
 const firstRetryMs = 100
 const longestRetryMs = 2_000
 /** A batch that takes longer is taken to wait for a database that is away. */
