@@ -1,6 +1,6 @@
 // The least that a gateway with a vault and books can be on this stack: the bare proxy, which opens its provider key for
 // each request and writes a record of each to Postgres, by the gateway's own code. No policy, limit, budget, retry or
-// timeout. What is between it and the gateway in the report is what a better gateway could save.
+// timeout. What is between it and the gateway in the report is the most that a better gateway could save.
 import {
   createLog,
   type DeploymentId,

@@ -39,6 +39,7 @@ export function parseUsd(text: string): NanoUsd | null {
 export function formatUsd(amount: NanoUsd): string {
   const size = amount < 0n ? -amount : amount
   const digits = (size % perDollar).toString().padStart(9, '0')
+  // Each answer tells what is left of a budget, and a regular expression would cost more than all else here.
   let end = digits.length
   while (end > 0 && digits[end - 1] === '0') end--
   const fraction = digits.slice(0, end)

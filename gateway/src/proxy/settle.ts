@@ -136,7 +136,7 @@ type Outcome = Omit<
   | ('clientIp' | 'userId' | 'sessionId' | 'properties' | 'startedAt')
 >
 
-/** Written in one piece: put together from two, it would be made again for each field of the second. */
+/** In one literal: an object that is spread, and grows from there, is moved several times. */
 function recordOf(arrival: Arrival, principal: Principal, ended: number, outcome: Outcome): RequestRecord {
   return {
     id: arrival.requestId,
