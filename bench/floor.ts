@@ -18,6 +18,7 @@ import {
 import { connectDatabase, migrate, migrations } from '@latchkey/shared/database'
 import { insertRows } from '../gateway/src/records/batch-insert.ts'
 import { batchRows } from '../gateway/src/records/batch-writer.ts'
+import { LastUses } from '../gateway/src/records/last-uses.ts'
 import { flushMs } from '../gateway/src/records/queue-recorder.ts'
 import { type RecordRow, rowOf } from '../gateway/src/records/record-row.ts'
 import { keyLength } from '../vault/src/aead.ts'
@@ -62,6 +63,7 @@ const { pool } = connectDatabase({
 await migrate(pool, migrations, { clock: systemClock, log })
 
 // No keys stand in this database, so that no last use is noted, and no money settles: the gateway's own statements do more.
+const lastUses = new LastUses()
 let queue: RecordRow[] = []
 
 /** A batch that fails ends the process, and the measurement with it. */
@@ -69,7 +71,7 @@ async function writeRecords(): Promise<void> {
   while (queue.length > 0) {
     const rows = queue.slice(0, batchRows)
     queue = queue.slice(batchRows)
-    await insertRows(pool, rows)
+    await insertRows(pool, rows, lastUses)
   }
   setTimeout(writeRecords, flushMs)
 }

@@ -1,4 +1,5 @@
 import { type BudgetId, nanoUsd, type StoredSettlement } from '@latchkey/shared'
+import pg from 'pg'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import type { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { insertRows } from '../../gateway/src/records/batch-insert.ts'
@@ -25,8 +26,8 @@ beforeEach(async () => {
 })
 
 /** The row of a request that cost 30 nano-dollars, of which its hold covers 20. */
-async function paid(): Promise<RecordRow> {
-  const hold = expectHold(await engine.hold(budgets, nanoUsd(20n)))
+async function paid(from = budgets): Promise<RecordRow> {
+  const hold = expectHold(await engine.hold(from, nanoUsd(20n)))
   return rowOf(record({ cost: nanoUsd(30n), settlements: engine.settle(hold, nanoUsd(30n)) }))
 }
 
@@ -54,6 +55,36 @@ test('two writers of the same rows at once settle them once', async () => {
   const rows = await Promise.all(Array.from({ length: 40 }, paid))
   await Promise.all([insertRows(database.pool, rows), insertRows(database.pool, rows.toReversed())])
   await expectSettled(40n)
+})
+
+test('a batch of many keys takes Postgres no more than its rows', async () => {
+  const keys = 100
+  const organization = await addOrganization(database.pool)
+  const own: BudgetId[] = []
+  while (own.length < keys) own.push(await addBudget(database.pool, organization, 1_000_000n))
+  const batch = () => Promise.all(own.map((budget) => paid([budget, ...budgets])))
+  // What is prepared belongs to one connection, and the plan that it settles on is that for any parameters.
+  const client = await database.pool.connect()
+  onTestFinished(() => client.release(true))
+  await client.query('SET plan_cache_mode = force_generic_plan')
+  await client.query('ANALYZE')
+  await insertRows(
+    asPool((asked) => client.query(asked)),
+    await batch(),
+  )
+  let explained: ExplainedRow[] = []
+  const explain = async ({ name = '', values = [] }: pg.QueryConfig<unknown[]>) => {
+    const given = values.map((value) => literal(value)).join(', ')
+    const { rows } = await client.query<ExplainedRow>(
+      `EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE "${name}" (${given})`,
+    )
+    explained = rows
+  }
+  await insertRows(asPool(explain), await batch())
+  await expectSettled(BigInt(2 * keys))
+  const [plan] = explained[0]?.['QUERY PLAN'] ?? []
+  expect(plan).toBeDefined()
+  if (plan !== undefined) expect(rowsOf(plan.Plan)).toBeLessThanOrEqual(keys + budgets.length)
 })
 
 test('rows that say otherwise than we do what they settle are for Postgres to judge', async () => {
@@ -92,4 +123,35 @@ test.each([
 /** A row whose settlements are all spelled in another way. */
 function respelled(row: RecordRow, spell: (settlement: StoredSettlement) => unknown): RecordRow {
   return { ...row, settlements: (row.settlements as readonly StoredSettlement[]).map(spell) }
+}
+
+interface ExplainedPlan {
+  readonly 'Actual Rows': number
+  readonly 'Actual Loops': number
+  readonly 'Rows Removed by Join Filter'?: number
+  readonly 'Rows Removed by Filter'?: number
+  readonly Plans?: readonly ExplainedPlan[]
+}
+
+interface ExplainedRow {
+  readonly 'QUERY PLAN': readonly { readonly Plan: ExplainedPlan }[]
+}
+
+/** The most rows that one step of a plan has made or thrown away. */
+function rowsOf(plan: ExplainedPlan): number {
+  const removed = (plan['Rows Removed by Join Filter'] ?? 0) + (plan['Rows Removed by Filter'] ?? 0)
+  const own = (plan['Actual Rows'] + removed) * plan['Actual Loops']
+  return Math.max(own, ...(plan.Plans ?? []).map(rowsOf))
+}
+
+/** One connection in the place of a pool. */
+function asPool(query: (asked: pg.QueryConfig<unknown[]>) => Promise<unknown>): pg.Pool {
+  return new Proxy(database.pool, {
+    get: (pool, name) => (name === 'query' ? query : Reflect.get(pool, name)),
+  })
+}
+
+/** A parameter as SQL has it. */
+function literal(value: unknown): string {
+  return pg.escapeLiteral(Array.isArray(value) ? `{${value.join()}}` : String(value))
 }

@@ -46,29 +46,28 @@ export function storedSettlements(settlements: readonly Settlement[]): readonly 
  * does not answer for (released, gone, or less outstanding than that) adds to `overage`: no batch fails over it.
  * A settlement whose window is gone settles nowhere. Overage is counted up to the highest limit that there is.
  *
- * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in.
+ * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in. No
+ * CTE is joined by looping over another: Postgres takes the sums of a batch for ten, however many they are.
  */
 const settle = `
 locked_window AS MATERIALIZED (
   SELECT * FROM budget_window WHERE id IN (SELECT window_id FROM settlement) ORDER BY id FOR UPDATE
 ),
 locked_lease AS MATERIALIZED (
-  SELECT l.*
-  FROM lease AS l JOIN settlement AS s ON s.lease_id = l.id AND s.window_id = l.window_id
+  SELECT l.*, least(s.within, l.outstanding_nano) AS covered
+  FROM settlement AS s JOIN lease AS l ON l.id = s.lease_id AND l.window_id = s.window_id
   WHERE (SELECT count(*) FROM locked_window) > 0
   FOR UPDATE OF l
 ),
-share AS MATERIALIZED (
-  SELECT s.window_id, s.lease_id, l.state, s.within + s.beyond AS cost, coalesce(least(s.within, l.outstanding_nano), 0) AS covered
-  FROM settlement AS s JOIN locked_window AS w ON w.id = s.window_id
-  LEFT JOIN locked_lease AS l ON l.id = s.lease_id AND l.window_id = s.window_id
-),
 settled_lease AS (
   UPDATE lease SET
-    outstanding_nano = l.outstanding_nano - share.covered,
+    outstanding_nano = l.outstanding_nano - l.covered,
     granted_nano = l.granted_nano, state = l.state, swept_at = l.swept_at
-  FROM share JOIN locked_lease AS l ON l.id = share.lease_id
-  WHERE lease.id = l.id AND share.covered > 0
+  FROM locked_lease AS l WHERE lease.id = l.id AND l.covered > 0
+),
+share AS MATERIALIZED (
+  SELECT s.window_id, l.state, s.within + s.beyond AS cost, coalesce(l.covered, 0) AS covered
+  FROM settlement AS s LEFT JOIN locked_lease AS l ON l.id = s.lease_id AND l.window_id = s.window_id
 ),
 settled_window AS (
   UPDATE budget_window AS w SET

@@ -4,12 +4,15 @@ import { settleInserted, settleSums } from '../budget/settle.ts'
 import { isRepeatable, runStatement, type Statement } from '../budget/statement.ts'
 import { batchSettlements } from './batch-settlements.ts'
 import { columnArrays } from './column-arrays.ts'
+import { type DueUses, LastUses } from './last-uses.ts'
 import { columnNames, type RecordRow, recordColumns, rowOf } from './record-row.ts'
 import type { RequestRecord } from './request-record.ts'
 
 const names = columnNames.join(', ')
 const arrays = columnNames.map((name, index) => `$${index + 1}::${recordColumns[name].type}[]`).join(', ')
-const columns = columnNames.length
+/** The first parameters that say when keys were last used, and that are a statement's own. */
+const firstUse = columnNames.length + 1
+const firstOwn = firstUse + 4
 
 // Records come at least once, so a second one of the same id is no error, and settles nothing.
 const onlyNew = 'ON CONFLICT (id) DO NOTHING'
@@ -17,26 +20,23 @@ const onlyNew = 'ON CONFLICT (id) DO NOTHING'
 // One array for each column, which costs Postgres less to take apart than JSON. The keys' last use is kept to the minute.
 function insertText(onConflict: string, settling: string, more = ''): string {
   return `
-WITH batch AS (SELECT * FROM unnest(${arrays}) AS row (${names})),
-inserted AS (
-  INSERT INTO request (${names}) SELECT ${names} FROM batch ORDER BY id
+WITH inserted AS (
+  INSERT INTO request (${names}) SELECT ${names} FROM unnest(${arrays}) AS row (${names}) ORDER BY id
   ${onConflict} RETURNING id, settlements
 ),
 ${settling},
 ${more}
-used AS (SELECT proxy_key_id, max(started_at) AS at FROM batch GROUP BY proxy_key_id),
-used_provider AS (SELECT provider_key_id, max(started_at) AS at FROM batch WHERE provider_key_id IS NOT NULL GROUP BY provider_key_id),
 touched AS (
-  UPDATE proxy_key SET last_used_at = used.at FROM used
-  WHERE proxy_key.id = used.proxy_key_id AND (last_used_at IS NULL OR last_used_at < used.at - interval '1 minute')
+  UPDATE proxy_key SET last_used_at = used.at FROM unnest($${firstUse}::text[], $${firstUse + 1}::timestamptz[]) AS used (id, at)
+  WHERE proxy_key.id = used.id AND (last_used_at IS NULL OR date_trunc('minute', last_used_at) < date_trunc('minute', used.at))
 )
-UPDATE provider_key SET last_used_at = used_provider.at FROM used_provider
-WHERE provider_key.id = used_provider.provider_key_id AND (last_used_at IS NULL OR last_used_at < used_provider.at - interval '1 minute')`
+UPDATE provider_key SET last_used_at = used.at FROM unnest($${firstUse + 2}::uuid[], $${firstUse + 3}::timestamptz[]) AS used (id, at)
+WHERE provider_key.id = used.id AND (last_used_at IS NULL OR date_trunc('minute', last_used_at) < date_trunc('minute', used.at))`
 }
 
 const insert: Statement = { name: 'insert-requests-once', text: insertText(onlyNew, settleInserted) }
 
-const insertNew: Statement = { name: 'insert-requests', text: insertText('', settleSums(columns + 1)) }
+const insertNew: Statement = { name: 'insert-requests', text: insertText('', settleSums(firstOwn)) }
 
 const insertDead: Statement = {
   name: 'insert-dead-letter',
@@ -45,7 +45,7 @@ const insertDead: Statement = {
     settleInserted,
     `
 dead AS (
-  INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${columns + 1}, $${columns + 2}, $${columns + 3}::timestamptz FROM inserted
+  INSERT INTO dead_letter (id, record, reason, created_at) SELECT id, $${firstOwn}, $${firstOwn + 1}, $${firstOwn + 2}::timestamptz FROM inserted
   ON CONFLICT (id) DO NOTHING
 ),`,
   ),
@@ -54,13 +54,25 @@ dead AS (
 const mostMoves = 5
 
 /**
- * Writes rows and settles their costs, in one statement. A row whose request has one already is left out. Throws the
- * driver's error; then none is written.
+ * Writes rows and settles their costs, in one statement. A row whose request has one already is left out. `lastUses`
+ * leaves out what was told of the rows' keys before. Throws the driver's error; then none is written.
  */
-export async function insertRows(pool: pg.Pool, rows: readonly RecordRow[]): Promise<void> {
-  const arrays = columnArrays(rows)
-  if (await insertAllNew(pool, rows, arrays)) return
-  await insertWhereverItIs(() => runStatement(pool, insert, arrays))
+export async function insertRows(
+  pool: pg.Pool,
+  rows: readonly RecordRow[],
+  lastUses = new LastUses(),
+): Promise<void> {
+  const due = lastUses.due(rows)
+  const values = valuesOf(rows, due)
+  if (!(await insertAllNew(pool, rows, values)))
+    await insertWhereverItIs(() => runStatement(pool, insert, values))
+  lastUses.told(due)
+}
+
+/** What all the statements ask for. */
+function valuesOf(rows: readonly RecordRow[], { proxyKeys, providerKeys }: DueUses): readonly unknown[] {
+  const uses = [proxyKeys, providerKeys].flatMap((keys) => [[...keys.keys()], [...keys.values()]])
+  return [...columnArrays(rows), ...uses]
 }
 
 /**
@@ -70,11 +82,11 @@ export async function insertRows(pool: pg.Pool, rows: readonly RecordRow[]): Pro
 async function insertAllNew(
   pool: pg.Pool,
   rows: readonly RecordRow[],
-  arrays: readonly string[],
+  common: readonly unknown[],
 ): Promise<boolean> {
   const sums = batchSettlements(rows)
   if (sums === null) return false
-  const values = [...arrays, sums.windows, sums.leases, sums.within, sums.beyond]
+  const values = [...common, sums.windows, sums.leases, sums.within, sums.beyond]
   try {
     await insertWhereverItIs(() => pool.query({ ...insertNew, values }))
     return true
@@ -103,7 +115,7 @@ export interface DeadLetter {
 /** Writes what can be written of a record, settles it and keeps the rest, in one statement. Throws the driver's error. */
 export async function insertDeadLetter(pool: pg.Pool, letter: DeadLetter): Promise<void> {
   const { sound, record, reason, at } = letter
-  const values = [...columnArrays([sound]), record, reason, new Date(at)]
+  const values = [...valuesOf([sound], new LastUses().due([sound])), record, reason, new Date(at)]
   await insertWhereverItIs(() => runStatement(pool, insertDead, values))
 }
 

@@ -2,6 +2,7 @@ import { type Clock, errorCode, errorFields, type Log, redact } from '@latchkey/
 import type pg from 'pg'
 import { isDataFault } from '../budget/statement.ts'
 import { insertDeadLetter, insertRows } from './batch-insert.ts'
+import { LastUses } from './last-uses.ts'
 import { type RecordRow, rowText } from './record-row.ts'
 import { soundRow } from './sound-row.ts'
 
@@ -21,6 +22,7 @@ export const batchRows = 500
  */
 export class BatchWriter {
   readonly #options: BatchWriterOptions
+  readonly #lastUses = new LastUses()
   #deadLetters = 0
   #lost = 0
 
@@ -45,7 +47,7 @@ export class BatchWriter {
   async write(rows: readonly RecordRow[]): Promise<void> {
     if (rows.length === 0) return
     try {
-      await insertRows(this.#options.pool, rows)
+      await insertRows(this.#options.pool, rows, this.#lastUses)
     } catch (error) {
       if (!isDataFault(error)) throw error
       await this.#writeHalves(rows, error)

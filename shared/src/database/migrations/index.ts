@@ -6,6 +6,7 @@ import { priceOverrides } from './0005-price-overrides.ts'
 import { requestPartitions } from './0006-request-partitions.ts'
 import { limitsAndBodies } from './0007-limits-and-bodies.ts'
 import { vaultProcesses } from './0008-vault-processes.ts'
+import { roomForLastUses } from './0009-room-for-last-uses.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the one order in which they run. */
@@ -18,4 +19,5 @@ export const migrations: readonly Migration[] = [
   requestPartitions,
   limitsAndBodies,
   vaultProcesses,
+  roomForLastUses,
 ]
