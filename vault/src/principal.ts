@@ -6,6 +6,7 @@ import type {
   ProxyKeyId,
   StoredLimit,
 } from '@latchkey/shared'
+import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import { type Policy, parseLimits, parsePolicy } from './policy.ts'
 import type { StoredProxyKey } from './proxy-key-reader.ts'
@@ -41,33 +42,75 @@ export interface PrincipalGroup {
   readonly capture: boolean
 }
 
-/** The principal of a row whose MAC has been checked; undefined if its policy, its group or a provider key's limits can't be read. */
-export function principalOf(
-  deploymentId: DeploymentId,
-  { row, providerKeys }: StoredProxyKey,
-): Principal | undefined {
-  const parsed = parsePolicy(row.policy)
-  const group = groupOf(row)
-  if (parsed.kind === 'invalid' || group === undefined) return undefined
-  const bound: BoundProviderKey[] = []
-  for (const id of row.bindings) {
-    const key = providerKeys.get(id)
-    if (key === undefined) continue
-    const made = boundProviderKey(deploymentId, key)
-    if (made === undefined) return undefined
-    bound.push(made)
+const mostShared = 1000
+
+/**
+ * Makes principals. What keys have alike (a policy, a group, a provider key) they share: kept once for the thousands of
+ * keys of a bulk, it also stays in the processor's caches for all of them. A part is known by all that it is made of.
+ */
+export class Principals {
+  readonly #deploymentId: DeploymentId
+  readonly #policies = new LRUCache<string, Policy>({ max: mostShared })
+  readonly #groups = new LRUCache<string, PrincipalGroup>({ max: mostShared })
+  readonly #providerKeys = new LRUCache<string, BoundProviderKey>({ max: mostShared })
+
+  constructor(deploymentId: DeploymentId) {
+    this.#deploymentId = deploymentId
   }
-  return Object.freeze({
-    keyId: row.id,
-    keyName: row.name,
-    organizationId: row.organization_id,
-    status: row.status,
-    expiresAt: row.expires_at === null ? null : row.expires_at.getTime(),
-    policy: parsed.policy,
-    group,
-    budgets: Object.freeze([...row.budgets]),
-    providerKeys: Object.freeze(bound),
-  })
+
+  /** The principal of a row whose MAC has been checked; undefined if its policy, its group or a provider key's limits can't be read. */
+  of({ row, providerKeys }: StoredProxyKey): Principal | undefined {
+    const policy = known(this.#policies, row.policy, () => policyOf(row.policy))
+    const group = this.#groupOf(row)
+    if (policy === undefined || group === undefined) return undefined
+    const bound: BoundProviderKey[] = []
+    for (const id of row.bindings) {
+      const key = providerKeys.get(id)
+      if (key === undefined) continue
+      const made = known(this.#providerKeys, partsOf(key), () => boundProviderKey(this.#deploymentId, key))
+      if (made === undefined) return undefined
+      bound.push(made)
+    }
+    return Object.freeze({
+      keyId: row.id,
+      keyName: row.name,
+      organizationId: row.organization_id,
+      status: row.status,
+      expiresAt: row.expires_at === null ? null : row.expires_at.getTime(),
+      policy,
+      group,
+      budgets: Object.freeze([...row.budgets]),
+      providerKeys: Object.freeze(bound),
+    })
+  }
+
+  #groupOf({ group_id: id, group }: ScopedProxyKeyRow): PrincipalGroup | null | undefined {
+    return id === null ? null : known(this.#groups, [id, group], () => groupOf(id, group))
+  }
+}
+
+/** The part that was made of what is stored in the same words, or a new one; undefined if it can't be made. */
+function known<Part extends object>(
+  parts: LRUCache<string, Part>,
+  stored: unknown,
+  make: () => Part | undefined,
+): Part | undefined {
+  const name = JSON.stringify(stored)
+  const part = parts.get(name) ?? make()
+  if (part !== undefined) parts.set(name, part)
+  return part
+}
+
+function policyOf(stored: unknown): Policy | undefined {
+  const parsed = parsePolicy(stored)
+  return parsed.kind === 'policy' ? parsed.policy : undefined
+}
+
+/** All that a bound provider key is made of: not when it was last used. */
+function partsOf(row: BudgetedProviderKeyRow): unknown {
+  const { id, organization_id, name, provider, base_url, secret_version, envelope, limits, budgets } = row
+  const text = envelope.toString('base64')
+  return [id, organization_id, name, provider, base_url, secret_version, text, limits, budgets]
 }
 
 /** A provider key as stored, made ready to be opened; undefined if its limits can't be read: less must not mean more. */
@@ -97,11 +140,10 @@ const storedGroup = z.object({
 })
 
 /** Undefined: what the database says of the group can't be true, and less must not mean more. */
-function groupOf(row: ScopedProxyKeyRow): PrincipalGroup | null | undefined {
-  if (row.group_id === null) return null
-  const parsed = storedGroup.safeParse(row.group)
+function groupOf(id: GroupId, stored: unknown): PrincipalGroup | undefined {
+  const parsed = storedGroup.safeParse(stored)
   if (!parsed.success) return undefined
   const { name, status, capture } = parsed.data
   const limits = parseLimits(parsed.data.limits)
-  return limits === undefined ? undefined : Object.freeze({ id: row.group_id, name, status, limits, capture })
+  return limits === undefined ? undefined : Object.freeze({ id, name, status, limits, capture })
 }

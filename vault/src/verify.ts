@@ -3,7 +3,7 @@ import { errorFields, LatchkeyError, type ProxyKeyId, type Secret } from '@latch
 import type { Argon2Guard } from './argon2.ts'
 import type { Reading } from './batched-reads.ts'
 import { type MatchedCredential, matchCredential, matchNothing } from './credential.ts'
-import { principalOf } from './principal.ts'
+import { Principals } from './principal.ts'
 import type { TokenFormat } from './proxy-key.ts'
 import { type Checked, ProxyKeyReader, type StoredProxyKey, type StoredRow } from './proxy-key-reader.ts'
 import type { Snapshot, Snapshots } from './snapshots.ts'
@@ -47,6 +47,7 @@ export class TokenVerifier implements Verifier {
   readonly #argon2: Argon2Guard
   readonly #reader: ProxyKeyReader
   readonly #snapshots: Snapshots
+  readonly #principals: Principals
   readonly #nameKey: string
   readonly #flights = new Map<string, Promise<Verification>>()
 
@@ -56,6 +57,7 @@ export class TokenVerifier implements Verifier {
     this.#argon2 = argon2
     this.#snapshots = snapshots
     this.#reader = new ProxyKeyReader(parts)
+    this.#principals = new Principals(parts.deploymentId)
     this.#nameKey = Buffer.from(parts.random(32)).toString('base64')
   }
 
@@ -130,12 +132,12 @@ export class TokenVerifier implements Verifier {
   }
 
   async #judge(token: WellFormed, reading: Reading<Checked<StoredProxyKey>>): Promise<Judgement> {
-    const { deploymentId, clock, log } = this.#parts
+    const { clock, log } = this.#parts
     const compared = this.#compare(token, reading.found)
     if (compared.kind === 'refused') return final(this.#refuse(token, reading, compared.reason))
     const { stored, credential } = compared
     const { row } = stored
-    const principal = principalOf(deploymentId, stored)
+    const principal = this.#principals.of(stored)
     if (principal === undefined) return final(this.#refuse(token, reading, 'tampered'))
 
     // A key that is paused, revoked or expired is refused whatever argon2 would say: the fingerprint of

@@ -12,7 +12,7 @@ import { ScopeBook } from '../../../gateway/src/limits/redis/scope-book.ts'
 import { Argon2Guard } from '../../../vault/src/argon2.ts'
 import { ChangeFeed } from '../../../vault/src/changes.ts'
 import { Pepper } from '../../../vault/src/pepper.ts'
-import { principalOf } from '../../../vault/src/principal.ts'
+import { Principals } from '../../../vault/src/principal.ts'
 import { selectBoundProviderKeys, selectWithScopes } from '../../../vault/src/proxy-key-row.ts'
 import { defaultSnapshotLimits, Snapshots } from '../../../vault/src/snapshots.ts'
 import { memoryInUse } from '../../support/memory.ts'
@@ -58,7 +58,7 @@ export async function measureKeys(
     snapshots: keys,
     accepted: keys,
   })
-  const deployment = randomUUID() as DeploymentId
+  const principals = new Principals(randomUUID() as DeploymentId)
   const before = memoryInUse()
   const readingMs = await timed(async () => {
     for (let from = 0; from < ids.length; from += batch) {
@@ -70,7 +70,7 @@ export async function measureKeys(
         .execute()
       const providerKeys = new Map(bound.map((key) => [key.id, key]))
       for (const row of rows) {
-        const principal = principalOf(deployment, { row, providerKeys })
+        const principal = principals.of({ row, providerKeys })
         if (principal === undefined) throw new Error('a key of the proof can not be read')
         const name = randomBytes(32).toString('base64')
         const verification = Object.freeze({ kind: 'verified' as const, principal })
