@@ -74,7 +74,8 @@ const providerKey: BoundProviderKey = {
   limits: [],
   sealed: {} as SealedProviderKey,
 }
-const candidate = { providerKey, provider: openai, budgets: [], shownBudgets: [] }
+const limits = { together: [], alone: [] }
+const candidate = { providerKey, provider: openai, budgets: [], shownBudgets: [], limits }
 const answered: AttemptEnd = {
   kind: 'answered',
   answer: {

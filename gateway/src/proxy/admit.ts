@@ -15,7 +15,7 @@ import type { Recorder } from '../records/recorder.ts'
 import type { RequestRecord } from '../records/request-record.ts'
 import { AttemptLimits } from './attempt-limits.ts'
 import type { Candidate } from './authorize.ts'
-import { asksTogether, policyAsk } from './limit-asks.ts'
+import { policyAsk } from './limit-asks.ts'
 import type { LimitPolicy } from './limit-policy.ts'
 import { refuseByLimit } from './limit-refusal.ts'
 import { type Refusal, refuse } from './refusal.ts'
@@ -113,9 +113,9 @@ class Asking {
   }
 
   take(): LimitDecision | Refusal | Promise<LimitDecision> {
-    const { principal, spending } = this.#admittee
+    const { spending } = this.#admittee
     const [candidate] = this.#candidates
-    const asks = asksTogether(principal, candidate.providerKey)
+    const asks = candidate.limits.together
     const tokens = spending.tokens(candidate)
     if (this.#own === null) return asks.length === 0 ? unlimited : this.#ports.limiter.take(asks, tokens)
     const nanoUsd = this.#money(candidate)
@@ -184,19 +184,14 @@ class Admitted implements Admission {
 
   constructor(
     { recorder, limiter }: AdmitPorts,
-    { principal, spending }: Admittee,
+    { spending }: Admittee,
     candidates: Admission['candidates'],
     { grant, state }: LimitTaken,
     settled: Settled,
   ) {
     const limited = candidates[0].providerKey.limits.length > 0
     this.candidates = candidates
-    this.attempts = new AttemptLimits(
-      limiter,
-      principal,
-      spending,
-      limited ? grant.split('provider_key') : null,
-    )
+    this.attempts = new AttemptLimits(limiter, spending, limited ? grant.split('provider_key') : null)
     this.headers = rateLimitHeaders(state)
     this.#recorder = recorder
     this.#limits = grant

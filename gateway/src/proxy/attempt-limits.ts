@@ -1,8 +1,6 @@
-import type { Principal } from '@latchkey/vault'
 import type { LimitDecision, LimitGrant, RateLimiter } from '../limits/rate-limiter.ts'
 import type { AttemptEnd } from './attempt-end.ts'
 import type { Candidate } from './authorize.ts'
-import { asksAlone } from './limit-asks.ts'
 import { refuseByLimit } from './limit-refusal.ts'
 import type { Refusal } from './refusal.ts'
 import type { Spending } from './spending.ts'
@@ -24,14 +22,12 @@ export const unlimitedAttempt: AttemptGrant = Object.freeze({ kind: 'taken', end
  */
 export class AttemptLimits {
   readonly #limiter: RateLimiter
-  readonly #principal: Principal
   readonly #spending: Spending
   #first: LimitGrant | null
 
   /** `first`: taken already for the first attempt; null where its provider key has no limits. */
-  constructor(limiter: RateLimiter, principal: Principal, spending: Spending, first: LimitGrant | null) {
+  constructor(limiter: RateLimiter, spending: Spending, first: LimitGrant | null) {
     this.#limiter = limiter
-    this.#principal = principal
     this.#spending = spending
     this.#first = first
   }
@@ -44,10 +40,7 @@ export class AttemptLimits {
       this.#first = null
       return this.#grant(candidate, first)
     }
-    const decision = this.#limiter.take(
-      asksAlone(this.#principal, candidate.providerKey),
-      this.#spending.tokens(candidate),
-    )
+    const decision = this.#limiter.take(candidate.limits.alone, this.#spending.tokens(candidate))
     return decision instanceof Promise
       ? decision.then((late) => this.#decide(candidate, late))
       : this.#decide(candidate, decision)

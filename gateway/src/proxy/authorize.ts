@@ -2,6 +2,7 @@ import { type BudgetId, type Cidr, containsAddress, parseAddress, parseCidr } fr
 import type { BoundProviderKey, Policy, Principal } from '@latchkey/vault'
 import type { Endpoint, Provider } from '../providers/provider.ts'
 import { findProvider } from '../providers/registry.ts'
+import { type LimitAsks, limitAsks } from './limit-asks.ts'
 import { allowsModel } from './models.ts'
 import { matchesPattern } from './patterns.ts'
 import { type Refusal, refuse } from './refusal.ts'
@@ -15,6 +16,7 @@ export interface Candidate {
   readonly budgets: readonly BudgetId[]
   /** Those among them whose figures its holder may see: all but the provider key's. */
   readonly shownBudgets: readonly BudgetId[]
+  readonly limits: LimitAsks
 }
 
 /** What an authenticated request may do: which provider keys may carry it, and what is known of its endpoint. */
@@ -66,7 +68,8 @@ function isSome(candidates: readonly Candidate[]): candidates is Grant['candidat
   return candidates.length > 0
 }
 
-// A principal is frozen and lives as long as its snapshot: which provider keys may carry its requests is found out once.
+// A principal is frozen and lives as long as its snapshot: which provider keys may carry its requests, and
+// what these ask for, is found out once.
 const knownCandidates = new WeakMap<Principal, readonly Candidate[]>()
 
 function candidatesOf(principal: Principal, providerName: string | null): readonly Candidate[] {
@@ -90,6 +93,7 @@ function allCandidates(principal: Principal): readonly Candidate[] {
         provider,
         budgets: budgetsOf(principal, providerKey),
         shownBudgets: principal.budgets,
+        limits: limitAsks(principal, providerKey),
       })
   }
   return candidates
