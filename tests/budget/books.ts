@@ -35,6 +35,20 @@ export async function addOrganization(pool: pg.Pool): Promise<OrganizationId> {
   return id
 }
 
+/** The row of a proxy key, which no vault would take for authentic: for what the books say of it. */
+export async function addProxyKeyRow(
+  pool: pg.Pool,
+  organizationId: OrganizationId,
+  id: string,
+): Promise<void> {
+  await pool.query(
+    `INSERT INTO proxy_key (id, organization_id, name, description, tags, policy, status, fingerprint, verifier,
+       verifier_salt, pepper_version, row_mac, row_mac_pepper_version, revision, created_at)
+     VALUES ($1, $2, $1, '', '{}', '{}', 'active', $3, $3, $3, 1, $3, 1, 1, $4)`,
+    [id, organizationId, Buffer.from(id), someTime],
+  )
+}
+
 export interface BudgetOptions {
   readonly scopeKind?: ScopeKind
   readonly period?: BudgetPeriod

@@ -22,7 +22,7 @@ function candidates(count: number): readonly Candidate[] {
     provider: openai,
     budgets: [],
     shownBudgets: [],
-    limits: { together: [], alone: [] },
+    asks: { together: [], alone: [] },
   }))
 }
 

@@ -74,8 +74,8 @@ const providerKey: BoundProviderKey = {
   limits: [],
   sealed: {} as SealedProviderKey,
 }
-const limits = { together: [], alone: [] }
-const candidate = { providerKey, provider: openai, budgets: [], shownBudgets: [], limits }
+const asks = { together: [], alone: [] }
+const candidate = { providerKey, provider: openai, budgets: [], shownBudgets: [], asks }
 const answered: AttemptEnd = {
   kind: 'answered',
   answer: {

@@ -7,6 +7,7 @@ import { migrate, migrations } from '@latchkey/shared/database'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
 import { readConfig } from '../../gateway/src/config.ts'
 import { insertRows } from '../../gateway/src/records/batch-insert.ts'
+import { LastUses } from '../../gateway/src/records/last-uses.ts'
 import { type RecordRow, rowOf } from '../../gateway/src/records/record-row.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
 import { embeddedStorage } from '../../gateway/src/runtime/embedded.ts'
@@ -77,6 +78,7 @@ try {
   for (let count = 0; count < 3; count++)
     budgets.push(await addBudget(pool, organization, 1_000_000_000_000_000n))
   await engine.start()
+  const lastUses = new LastUses()
   const turns: number[] = []
   const durations: number[] = []
   const texts: number[] = []
@@ -88,7 +90,7 @@ try {
     const batch: readonly RecordRow[] = records.map(rowOf)
     const started = performance.now()
     texts.push((threadMs() - made) / rows)
-    turns.push(await longestTurn(() => insertRows(pool, batch)))
+    turns.push(await longestTurn(() => insertRows(pool, batch, lastUses)))
     durations.push(performance.now() - started)
   }
   const median = (values: readonly number[]) =>

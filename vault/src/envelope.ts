@@ -57,7 +57,8 @@ export function serializeEnvelope(envelope: Envelope): Buffer {
 /** Reads an envelope strictly: no other version, no trailing byte, no length that padding can't give. */
 export function parseEnvelope(bytes: Uint8Array): EnvelopeParse {
   if (!plausibleLength(bytes.length)) return { kind: 'malformed', reason: 'length' }
-  // A copy: pg may hand out views of a bigger buffer, as Node's pool does, and a kept snapshot would keep all of it.
+  // A copy in memory of its own: pg may hand out a view of a bigger buffer, and `Buffer.from` one of Node's pool, and a
+  // kept snapshot would keep all of it.
   const own = Buffer.allocUnsafeSlow(bytes.length)
   own.set(bytes)
   if (!own.subarray(0, magic.length).equals(magic)) return { kind: 'malformed', reason: 'magic' }

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import type {
   BudgetId,
   DeploymentId,
@@ -95,10 +96,12 @@ function known<Part extends object>(
   stored: unknown,
   make: () => Part | undefined,
 ): Part | undefined {
-  const name = JSON.stringify(stored)
-  const part = parts.get(name) ?? make()
-  if (part !== undefined) parts.set(name, part)
-  return part
+  const name = hash('sha256', JSON.stringify(stored), 'base64')
+  const found = parts.get(name)
+  if (found !== undefined) return found
+  const made = make()
+  if (made !== undefined) parts.set(name, made)
+  return made
 }
 
 function policyOf(stored: unknown): Policy | undefined {

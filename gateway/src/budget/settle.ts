@@ -46,8 +46,9 @@ export function storedSettlements(settlements: readonly Settlement[]): readonly 
  * does not answer for (released, gone, or less outstanding than that) adds to `overage`: no batch fails over it.
  * A settlement whose window is gone settles nowhere. Overage is counted up to the highest limit that there is.
  *
- * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in. No
- * CTE is joined by looping over another: Postgres takes the sums of a batch for ten, however many they are.
+ * Each CTE decides by the rows that it has locked, in the order that grants, returns and sweeps lock them in.
+ * CTEs are joined to one another as little as can be: Postgres supposes ten rows in an array, and may loop over one CTE for
+ * each row of another.
  */
 const settle = `
 locked_window AS MATERIALIZED (
@@ -94,8 +95,8 @@ ${noteCrossings('crossing', 'settled_window')}`
  */
 export const settleInserted = `
 settlement AS MATERIALIZED (
-  SELECT s.window AS window_id, s.lease AS lease_id, sum(s.within)::bigint AS within,
-    least(sum(s.beyond), ${mostLimit})::bigint AS beyond
+  SELECT s.window AS window_id, s.lease AS lease_id, sum(coalesce(s.within, 0))::bigint AS within,
+    least(sum(coalesce(s.beyond, 0)), ${mostLimit})::bigint AS beyond
   FROM inserted, jsonb_to_recordset(inserted.settlements) AS s("window" bigint, lease uuid, within bigint, beyond bigint)
   GROUP BY s.window, s.lease
 ),

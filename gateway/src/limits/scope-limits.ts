@@ -27,7 +27,7 @@ export class ScopeLimits {
   /** What counts `limits`. Buckets whose limit has changed go on with the share that is used. */
   count(limits: readonly Limit[], now: number): readonly CountedLimit[] {
     if (limits === this.#limits) return this.#counted
-    // Each key of a group brings an array of its own, mostly with the same limits.
+    // An array that was read anew mostly has the same limits.
     if (!areSame(limits, this.#limits)) this.#counted = this.#match(limits, now)
     this.#limits = limits
     return this.#counted

@@ -115,7 +115,7 @@ class Asking {
   take(): LimitDecision | Refusal | Promise<LimitDecision> {
     const { spending } = this.#admittee
     const [candidate] = this.#candidates
-    const asks = candidate.limits.together
+    const asks = candidate.asks.together
     const tokens = spending.tokens(candidate)
     if (this.#own === null) return asks.length === 0 ? unlimited : this.#ports.limiter.take(asks, tokens)
     const nanoUsd = this.#money(candidate)

@@ -40,7 +40,7 @@ export class AttemptLimits {
       this.#first = null
       return this.#grant(candidate, first)
     }
-    const decision = this.#limiter.take(candidate.limits.alone, this.#spending.tokens(candidate))
+    const decision = this.#limiter.take(candidate.asks.alone, this.#spending.tokens(candidate))
     return decision instanceof Promise
       ? decision.then((late) => this.#decide(candidate, late))
       : this.#decide(candidate, decision)

@@ -16,7 +16,8 @@ export interface Candidate {
   readonly budgets: readonly BudgetId[]
   /** Those among them whose figures its holder may see: all but the provider key's. */
   readonly shownBudgets: readonly BudgetId[]
-  readonly limits: LimitAsks
+  /** What it asks of rate limits. */
+  readonly asks: LimitAsks
 }
 
 /** What an authenticated request may do: which provider keys may carry it, and what is known of its endpoint. */
@@ -93,7 +94,7 @@ function allCandidates(principal: Principal): readonly Candidate[] {
         provider,
         budgets: budgetsOf(principal, providerKey),
         shownBudgets: principal.budgets,
-        limits: limitAsks(principal, providerKey),
+        asks: limitAsks(principal, providerKey),
       })
   }
   return candidates
@@ -111,7 +112,7 @@ export function addressAllowed(policy: Policy, clientIp: string): boolean {
   return containsAddress(blocksOf(policy, policy.allowIps), address)
 }
 
-// A policy is frozen and lives as long as its snapshot, and its blocks with it: parsed once, not per request.
+// A policy is frozen, and may be that of many keys: its blocks are parsed once, not per request.
 const parsedBlocks = new WeakMap<Policy, readonly Cidr[]>()
 
 function blocksOf(policy: Policy, texts: readonly string[]): readonly Cidr[] {

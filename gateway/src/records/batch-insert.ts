@@ -10,14 +10,21 @@ import type { RequestRecord } from './request-record.ts'
 
 const names = columnNames.join(', ')
 const arrays = columnNames.map((name, index) => `$${index + 1}::${recordColumns[name].type}[]`).join(', ')
-/** The first parameters that say when keys were last used, and that are a statement's own. */
+/** The first of the parameters that say when keys were last used. */
 const firstUse = columnNames.length + 1
+/** The first of those that a statement has beside the others'. */
 const firstOwn = firstUse + 4
 
 // Records come at least once, so a second one of the same id is no error, and settles nothing.
 const onlyNew = 'ON CONFLICT (id) DO NOTHING'
 
-// One array for each column, which costs Postgres less to take apart than JSON. The keys' last use is kept to the minute.
+// In the order of their ids, so that two statements don't wait for each other. Kept to the minute.
+function touch(table: 'proxy_key' | 'provider_key', ids: string, moments: string): string {
+  return `UPDATE ${table} SET last_used_at = used.at FROM (SELECT * FROM unnest(${ids}, ${moments}) AS use (id, at) ORDER BY id) AS used
+    WHERE ${table}.id = used.id AND (last_used_at IS NULL OR date_trunc('minute', last_used_at) < date_trunc('minute', used.at))`
+}
+
+// One array for each column, which costs Postgres less to take apart than JSON.
 function insertText(onConflict: string, settling: string, more = ''): string {
   return `
 WITH inserted AS (
@@ -26,12 +33,8 @@ WITH inserted AS (
 ),
 ${settling},
 ${more}
-touched AS (
-  UPDATE proxy_key SET last_used_at = used.at FROM unnest($${firstUse}::text[], $${firstUse + 1}::timestamptz[]) AS used (id, at)
-  WHERE proxy_key.id = used.id AND (last_used_at IS NULL OR date_trunc('minute', last_used_at) < date_trunc('minute', used.at))
-)
-UPDATE provider_key SET last_used_at = used.at FROM unnest($${firstUse + 2}::uuid[], $${firstUse + 3}::timestamptz[]) AS used (id, at)
-WHERE provider_key.id = used.id AND (last_used_at IS NULL OR date_trunc('minute', last_used_at) < date_trunc('minute', used.at))`
+touched AS (${touch('proxy_key', `$${firstUse}::text[]`, `$${firstUse + 1}::timestamptz[]`)})
+${touch('provider_key', `$${firstUse + 2}::uuid[]`, `$${firstUse + 3}::timestamptz[]`)}`
 }
 
 const insert: Statement = { name: 'insert-requests-once', text: insertText(onlyNew, settleInserted) }

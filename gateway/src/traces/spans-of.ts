@@ -99,7 +99,7 @@ interface Server {
   readonly port: number
 }
 
-// A provider key lives as long as the snapshot it was read for, and its address is looked for once.
+// A provider key is frozen, and may be that of many keys: its address is looked for once.
 const servers = new WeakMap<BoundProviderKey, Server>()
 
 function serverOf(providerKey: BoundProviderKey): Server {

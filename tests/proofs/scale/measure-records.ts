@@ -2,6 +2,7 @@ import { type BudgetId, nanoUsd, type OrganizationId } from '@latchkey/shared'
 import type { BudgetEngine } from '../../../gateway/src/budget/engine.ts'
 import type { Settlement } from '../../../gateway/src/budget/settle.ts'
 import { insertRows } from '../../../gateway/src/records/batch-insert.ts'
+import { LastUses } from '../../../gateway/src/records/last-uses.ts'
 import { type RecordRow, rowOf } from '../../../gateway/src/records/record-row.ts'
 import { addBudget, addOrganization } from '../../budget/books.ts'
 import { typicalRecord } from '../../records/record.ts'
@@ -80,7 +81,8 @@ async function measureWay(
   const milliseconds = await timed(() =>
     Promise.all(
       written.map(async (ofWriter) => {
-        for (const rows of ofWriter) await insertRows(main.pool, rows)
+        const lastUses = new LastUses()
+        for (const rows of ofWriter) await insertRows(main.pool, rows, lastUses)
       }),
     ),
   )

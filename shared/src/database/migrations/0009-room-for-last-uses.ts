@@ -1,8 +1,8 @@
 import type { Migration } from './migration.ts'
 
 /**
- * Room in the pages of proxy keys for the rows that say when they were last used: with it a row changes in its place, and
- * none of the indexes does. Pages that are full already get theirs when their rows are written anew.
+ * Room in the pages of proxy keys for the next version of each row: with it the page is all that changes when a last use is
+ * noted, and no index. Pages that are full already get theirs as their rows are written anew.
  */
 export const roomForLastUses: Migration = {
   name: '0009-room-for-last-uses',
