@@ -11,7 +11,14 @@ import {
   systemRandom,
 } from '@latchkey/shared'
 import type { DatabaseHandle } from '@latchkey/shared/database'
-import { openPolicy, openVault, type ProxyKey, type Vault, type VaultOptions } from '@latchkey/vault'
+import {
+  openPolicy,
+  openVault,
+  type Principal,
+  type ProxyKey,
+  type Vault,
+  type VaultOptions,
+} from '@latchkey/vault'
 import { beforeAll, beforeEach, onTestFinished } from 'vitest'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
@@ -161,6 +168,13 @@ export async function mint(
   })
   if (created.kind !== 'created') throw new Error(`not created: ${created.kind}`)
   return { key: created.key, token: created.token.reveal() }
+}
+
+/** The principal of a token that is right. */
+export async function principalOf(vault: Vault, token: string): Promise<Principal> {
+  const verification = await vault.verifier.verify(token)
+  if (verification.kind !== 'verified') throw new Error(verification.kind)
+  return verification.principal
 }
 
 /** Writes into the database past the vault, as an intruder would. */

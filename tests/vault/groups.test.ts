@@ -8,20 +8,14 @@ import {
   type StoredLimit,
 } from '@latchkey/shared'
 import { postgresListener } from '@latchkey/shared/database'
-import type { Principal, Vault } from '@latchkey/vault'
+import type { Vault } from '@latchkey/vault'
 import { sql } from 'kysely'
 import { describe, expect, test, vi } from 'vitest'
 import { createBudget } from '../../gateway/src/budget/create-budget.ts'
 import type { TestDatabase } from '../support/database.ts'
-import { addGroup, addProviderKey, intrude, mint, testVault, vaultOfSuite } from './fixture.ts'
+import { addGroup, addProviderKey, intrude, mint, principalOf, testVault, vaultOfSuite } from './fixture.ts'
 
 const perMinute = (limit: number): StoredLimit => ({ unit: 'requests', per: 'minute', limit })
-
-async function principalOf(vault: Vault, token: string): Promise<Principal> {
-  const verification = await vault.verifier.verify(token)
-  if (verification.kind !== 'verified') throw new Error(verification.kind)
-  return verification.principal
-}
 
 describe('a group', () => {
   const fixture = vaultOfSuite()

@@ -5,6 +5,7 @@ import {
   addProviderKey,
   intrude,
   mint,
+  principalOf,
   providerSecret,
   type TestVault,
   testVault,
@@ -13,9 +14,7 @@ import {
 
 /** The provider keys that a token leads to, read anew by a process that has nothing cached. */
 async function boundKeys({ open }: TestVault, token: string): Promise<readonly BoundProviderKey[]> {
-  const verification = await (await open()).verifier.verify(token)
-  if (verification.kind !== 'verified') throw new Error(verification.kind)
-  return verification.principal.providerKeys
+  return (await principalOf(await open(), token)).providerKeys
 }
 
 function openOne(vault: Vault, key: BoundProviderKey | undefined): string {

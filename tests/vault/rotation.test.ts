@@ -2,7 +2,15 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { Secret, systemRandom } from '@latchkey/shared'
 import type { Vault } from '@latchkey/vault'
 import { describe, expect, test } from 'vitest'
-import { addProviderKey, intrude, mint, providerSecret, type TestVault, testVault } from './fixture.ts'
+import {
+  addProviderKey,
+  intrude,
+  mint,
+  principalOf,
+  providerSecret,
+  type TestVault,
+  testVault,
+} from './fixture.ts'
 
 /** Some provider keys with a proxy key each; `check` proves that every one of them works in a new process. */
 async function filled(fixture: TestVault, count = 3) {
@@ -17,9 +25,7 @@ async function filled(fixture: TestVault, count = 3) {
     entries,
     async check(opened: Vault): Promise<void> {
       for (const { secret, token } of entries) {
-        const verification = await opened.verifier.verify(token)
-        if (verification.kind !== 'verified') throw new Error(verification.kind)
-        const [bound] = verification.principal.providerKeys
+        const [bound] = (await principalOf(opened, token)).providerKeys
         if (bound === undefined) throw new Error('not bound')
         const key = opened.openProviderKey(bound)
         expect(key.kind === 'opened' && key.secret.reveal()).toBe(secret)
