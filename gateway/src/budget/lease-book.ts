@@ -101,14 +101,8 @@ export class LeaseBook {
     }
   }
 
-  /** Takes over all leases that the database has for this process. Those that only it knows have no holds. */
-  reconcile(standings: readonly LeaseStanding[]): void {
-    const rows = new Set(standings.map((standing) => standing.lease))
-    for (const lease of [...this.#byId.values()])
-      if (lease.version > 0n && !rows.has(lease.id)) {
-        lease.ended = true
-        this.#forget(lease)
-      }
+  /** Takes over leases that the database has for this process. Those that only it knows have no holds. */
+  takeOver(standings: readonly LeaseStanding[]): void {
     for (const { lease: id, row, window } of standings) {
       if (row === null || window === null || this.#byId.has(id)) continue
       const lease = new Lease(id, window.budget, this.#clock.monotonic())
@@ -116,6 +110,15 @@ export class LeaseBook {
       this.#byId.set(id, lease)
     }
     this.adopt(standings)
+  }
+
+  /** Ends all leases but `known`, which are all that the database has for this process. */
+  endAllBut(known: ReadonlySet<LeaseId>): void {
+    for (const lease of [...this.#byId.values()])
+      if (lease.version > 0n && !known.has(lease.id)) {
+        lease.ended = true
+        this.#forget(lease)
+      }
   }
 
   /** Drops a lease of which nothing was ever granted, as far as is known. */

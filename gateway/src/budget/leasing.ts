@@ -4,6 +4,7 @@ import {
   type Clock,
   type EpochId,
   errorFields,
+  type LeaseId,
   type Log,
   type NanoUsd,
   nanoUsd,
@@ -18,7 +19,7 @@ import { type Judgement, judge } from './judge.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseBook } from './lease-book.ts'
 import { makeWindows } from './make-windows.ts'
-import { readLeases } from './read-leases.ts'
+import { pageOfLeases, readLeases } from './read-leases.ts'
 import type { Recalls } from './recalls.ts'
 import { inFlight, Refusals } from './refusals.ts'
 import { type Parcel, Returns } from './returns.ts'
@@ -229,12 +230,22 @@ export class Leasing {
     await this.#conclude(result, change, asking)
   }
 
+  /** Page by page, so that no request waits for thousands of leases. The conversation is one, so none changes in between. */
   async #compare(): Promise<void> {
     const { book, database, heartbeat } = this.#options
     const { epoch } = heartbeat
-    const standings = await readLeases(database, epoch)
+    const known = new Set<LeaseId>()
+    let after: LeaseId | null = null
+    do {
+      const { standings, last } = await readLeases(database, epoch, after, pageOfLeases)
+      this.#answers++
+      if (epoch !== heartbeat.epoch) break
+      book.takeOver(standings)
+      for (const { lease } of standings) known.add(lease)
+      after = last
+    } while (after !== null)
     this.#reconciling = false
-    if (epoch === heartbeat.epoch) book.reconcile(standings)
+    if (epoch === heartbeat.epoch) book.endAllBut(known)
   }
 
   async #conclude(result: LeaseChangeResult, change: LeaseChange, asking: readonly Waiter[]): Promise<void> {

@@ -7,6 +7,7 @@ import { requestPartitions } from './0006-request-partitions.ts'
 import { limitsAndBodies } from './0007-limits-and-bodies.ts'
 import { vaultProcesses } from './0008-vault-processes.ts'
 import { roomForLastUses } from './0009-room-for-last-uses.ts'
+import { leasesInOrder } from './0010-leases-in-order.ts'
 import type { Migration } from './migration.ts'
 
 /** Every migration, in the one order in which they run. */
@@ -20,4 +21,5 @@ export const migrations: readonly Migration[] = [
   limitsAndBodies,
   vaultProcesses,
   roomForLastUses,
+  leasesInOrder,
 ]
