@@ -19,8 +19,9 @@ const keptSeconds = 7 * 86_400
 const renewEveryMs = 3_600_000
 
 /**
- * Crash copies on a Redis Stream. What one tick brings is sent in one go, and the answers are only counted: while
- * Redis is away there are no copies, and nothing else is missing.
+ * Crash copies on a Redis Stream. What comes in one tick, or until Redis has answered for those before, is sent in one
+ * go: a copy is none before that answer anyhow. The answers are only counted: while Redis is away there are no copies, and
+ * nothing else is missing.
  */
 export class RedisCopies implements CrashCopies {
   readonly #options: RedisCopiesOptions
@@ -28,7 +29,8 @@ export class RedisCopies implements CrashCopies {
   #dropBefore: number | null = null
   #unanswered = 0
   #skipped = 0
-  #scheduled = false
+  /** Something is to be sent in this tick, or has not been answered. */
+  #busy = false
   #failing = false
   #renewedAt = Number.NEGATIVE_INFINITY
 
@@ -62,12 +64,14 @@ export class RedisCopies implements CrashCopies {
   }
 
   #schedule(): void {
-    if (this.#scheduled) return
-    this.#scheduled = true
-    setImmediate(() => {
-      this.#scheduled = false
-      void this.#send()
-    })
+    if (this.#busy) return
+    this.#busy = true
+    setImmediate(() => void this.#send().finally(() => this.#goOn()))
+  }
+
+  #goOn(): void {
+    this.#busy = false
+    if (this.#pending.length > 0 || this.#dropBefore !== null) this.#schedule()
   }
 
   async #send(): Promise<void> {
