@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import {
   type BudgetId,
@@ -12,7 +13,7 @@ import {
   systemClock,
 } from '@latchkey/shared'
 import { connectDatabase } from '@latchkey/shared/database'
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { budgetTimes } from '../../gateway/src/budget/budget-times.ts'
 import { beginEpoch, endEpoch } from '../../gateway/src/budget/epoch.ts'
 import { Sweeper } from '../../gateway/src/budget/sweeper.ts'
@@ -114,6 +115,24 @@ describe('copies', () => {
     await way.mend()
     await expect.poll(async () => (await idsWritten(database.pool)).length, { timeout: 10_000 }).toBe(10)
     await expect.poll(() => copied(epoch)).toBe(0)
+    await recorder.close(soon())
+  })
+
+  test('go together where Redis has yet to answer for those before', async () => {
+    const epoch = newEpochId()
+    const { recorder, copies } = start(epoch)
+    await way.cut()
+    const sent = vi.spyOn(handle.client, 'pipeline')
+    await handle.client.client('PAUSE', 300, 'WRITE')
+    for (const each of [records(1), records(1), records(1)]) {
+      recordAll(recorder, each)
+      await sleep(20)
+    }
+    expect([sent.mock.calls.length, copies.unanswered]).toEqual([1, 3])
+    await expect.poll(() => copied(epoch)).toBe(3)
+    await expect.poll(() => copies.unanswered).toBe(0)
+    expect(sent).toHaveBeenCalledTimes(2)
+    await way.mend()
     await recorder.close(soon())
   })
 
