@@ -1,13 +1,13 @@
 import { type BudgetId, type LeaseId, nanoUsd, type OrganizationId } from '@latchkey/shared'
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
-import { pageOfLeases, readLeases } from '../../gateway/src/budget/read-leases.ts'
+import { leasesPerPage, readLeases } from '../../gateway/src/budget/read-leases.ts'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { severableSocket } from '../support/severable-socket.ts'
 import { addBudget, addOrganization } from './books.ts'
 import { expectHold, soon, startEngine, type TestEngine } from './engines.ts'
 
 /** More than one page. */
-const many = pageOfLeases + 200
+const many = leasesPerPage + 200
 
 let database: TestDatabase
 let organization: OrganizationId
@@ -66,7 +66,7 @@ test('a heartbeat compares all leases, however many pages they are', async () =>
   onTestFinished(() => socket.close())
   const { engine } = await startLeased(many, socket.connection, { beatEvery: 600_000 })
   const ids = await leasesInOrder()
-  await endBehindItsBack(ids.at(0), ids[pageOfLeases - 1], ids[pageOfLeases], ids.at(-1))
+  await endBehindItsBack(ids.at(0), ids[leasesPerPage - 1], ids[leasesPerPage], ids.at(-1))
   await socket.cut()
   await socket.mend()
   await expect.poll(() => engine.leased.count, soon).toBe(many - 4)

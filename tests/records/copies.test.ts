@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
-import { setTimeout as sleep } from 'node:timers/promises'
+import { setImmediate as tick } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import {
   type BudgetId,
@@ -126,11 +126,12 @@ describe('copies', () => {
     await handle.client.client('PAUSE', 300, 'WRITE')
     for (const each of [records(1), records(1), records(1)]) {
       recordAll(recorder, each)
-      await sleep(20)
+      // Time enough to be sent on its own, if nothing held it.
+      for (let ticks = 0; ticks < 3; ticks++) await tick()
     }
     expect([sent.mock.calls.length, copies.unanswered]).toEqual([1, 3])
-    await expect.poll(() => copied(epoch)).toBe(3)
-    await expect.poll(() => copies.unanswered).toBe(0)
+    await expect.poll(() => copied(epoch), { timeout: 10_000 }).toBe(3)
+    await expect.poll(() => copies.unanswered, { timeout: 10_000 }).toBe(0)
     expect(sent).toHaveBeenCalledTimes(2)
     await way.mend()
     await recorder.close(soon())

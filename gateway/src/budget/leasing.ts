@@ -19,7 +19,7 @@ import { type Judgement, judge } from './judge.ts'
 import type { Lease } from './lease.ts'
 import type { LeaseBook } from './lease-book.ts'
 import { makeWindows } from './make-windows.ts'
-import { pageOfLeases, readLeases } from './read-leases.ts'
+import { leasesPerPage, readLeases } from './read-leases.ts'
 import type { Recalls } from './recalls.ts'
 import { inFlight, Refusals } from './refusals.ts'
 import { type Parcel, Returns } from './returns.ts'
@@ -237,7 +237,7 @@ export class Leasing {
     const known = new Set<LeaseId>()
     let after: LeaseId | null = null
     do {
-      const { standings, last } = await readLeases(database, epoch, after, pageOfLeases)
+      const { standings, last } = await readLeases(database, epoch, after, leasesPerPage)
       this.#answers++
       if (epoch !== heartbeat.epoch) break
       book.takeOver(standings)

@@ -18,7 +18,7 @@ export interface LeasePage {
 }
 
 /** How many leases are read at once: thousands of rows would hold requests up while they are parsed. */
-export const pageOfLeases = 1_000
+export const leasesPerPage = 1_000
 
 const beforeAll = '00000000-0000-0000-0000-000000000000'
 

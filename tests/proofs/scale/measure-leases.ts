@@ -1,6 +1,6 @@
 import { type BudgetId, type LeaseId, nanoUsd, type OrganizationId } from '@latchkey/shared'
 import type { BudgetEngine } from '../../../gateway/src/budget/engine.ts'
-import { pageOfLeases, readLeases } from '../../../gateway/src/budget/read-leases.ts'
+import { leasesPerPage, readLeases } from '../../../gateway/src/budget/read-leases.ts'
 import { addBudget } from '../../budget/books.ts'
 import { memoryInUse } from '../../support/memory.ts'
 import { addKeyBudgets, type ScratchDatabase } from './scratch-database.ts'
@@ -51,7 +51,7 @@ export async function measureLeases(
   const bytesPerLease = (memoryInUse() - before) / engine.leased.count
   const compareMs = await timed(async () => {
     let after: LeaseId | null = null
-    do after = (await readLeases(pool, engine.epoch, after, pageOfLeases)).last
+    do after = (await readLeases(pool, engine.epoch, after, leasesPerPage)).last
     while (after !== null)
   })
   await engine.close(performance.now() + 60_000)
