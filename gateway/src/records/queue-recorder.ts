@@ -142,11 +142,16 @@ export class QueueRecorder implements Recorder {
     return this.#taken * 2 >= this.#options.places
   }
 
+  /** Something is to be written that came too late for the writing before. */
+  get #hasMore(): boolean {
+    return this.#queue.length > 0 || this.#options.refusals.hasNew
+  }
+
   async #writeOut(): Promise<void> {
     do {
       this.#startWriting()
       while (this.#writing !== null) await this.#writing
-    } while (this.#queue.length > 0 && !this.#expired)
+    } while (this.#hasMore && !this.#expired)
   }
 
   #schedule(): void {
@@ -161,7 +166,7 @@ export class QueueRecorder implements Recorder {
     if (this.#writing !== null) return
     this.#writing = this.#writeAll().finally(() => {
       this.#writing = null
-      if (this.#queue.length > 0) this.#schedule()
+      if (this.#hasMore) this.#schedule()
     })
   }
 

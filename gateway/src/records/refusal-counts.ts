@@ -14,12 +14,19 @@ const minuteMs = 60_000
 export class RefusalCounts {
   readonly #options: RefusalCountsOptions
   #counts = new Map<string, number>()
+  #hasNew = false
 
   constructor(options: RefusalCountsOptions) {
     this.#options = options
   }
 
+  /** Whether any were counted since the last write began; what a write could not write is not new. */
+  get hasNew(): boolean {
+    return this.#hasNew
+  }
+
   add(code: string): void {
+    this.#hasNew = true
     const minute = Math.floor(this.#options.clock.now() / minuteMs) * minuteMs
     this.#add(`${new Date(minute).toISOString()} ${code}`, 1)
   }
@@ -27,6 +34,7 @@ export class RefusalCounts {
   /** Writes what was counted. What can't be written now waits for the next time. */
   async write(): Promise<void> {
     if (this.#counts.size === 0) return
+    this.#hasNew = false
     const counts = this.#counts
     this.#counts = new Map()
     const rows: RefusalCount[] = []
