@@ -3,8 +3,11 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmdirSync,
   statSync,
   truncateSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -18,6 +21,7 @@ import { expectHold, startEngine } from '../budget/engines.ts'
 import { startTestDatabase, type TestDatabase } from '../support/database.ts'
 import { recordLog } from '../support/recorded-log.ts'
 import { type SeverableSocket, severableSocket } from '../support/severable-socket.ts'
+import { SteppingClock } from '../support/stepping-clock.ts'
 import { record } from './record.ts'
 import { idsWritten, recordAll, recorderOn, soon, type TestRecorder } from './records.ts'
 
@@ -87,9 +91,10 @@ describe('while the database is away', () => {
     recordAll(process.recorder, records(4))
     await untilSpooled(process, 3)
     const { spool, writer } = process
+    const { rows } = spool
     for (let count = 0; count < 3; count++)
       await expect(spool.replay((rows) => writer.write(rows))).rejects.toMatchObject({ code: 'ENOENT' })
-    expect([spool.rows, filesOf(process.spoolDirectory).length]).toEqual([4, 1])
+    expect([spool.rows, filesOf(process.spoolDirectory).length]).toEqual([rows, 1])
     await way.mend()
     await process.recorder.close(soon())
     expect(await idsWritten(database.pool)).toHaveLength(4)
@@ -151,6 +156,79 @@ describe('while the database is away', () => {
     await process.recorder.close(soon())
   })
 
+  test('so do they where it is only slow, before places run out', async () => {
+    // Its clock stands still: nothing ever takes long enough for an outage.
+    const process = recorderOn(database.pool, { places: 40, clock: new SteppingClock() })
+    const slow = await database.pool.connect()
+    try {
+      await slow.query('BEGIN')
+      await slow.query('LOCK TABLE request IN EXCLUSIVE MODE')
+      const all = records(40)
+      recordAll(process.recorder, all)
+      await expect.poll(() => process.recorder.reserve(), { timeout: 10_000 }).toBe(true)
+      process.recorder.release()
+      await slow.query('COMMIT')
+      await expect.poll(() => idsWritten(database.pool), { timeout: 10_000 }).toEqual(ids(all))
+    } finally {
+      slow.release()
+    }
+    await process.recorder.close(Number.POSITIVE_INFINITY)
+    expect(readdirSync(process.spoolDirectory)).toEqual([])
+  })
+
+  test('refusals are counted until it is back, and written then though nothing else comes, at the end too', async () => {
+    const log = recordLog()
+    const { recorder } = start(100, { log })
+    const counted = async () =>
+      (await database.kysely.selectFrom('refusal').select('count').execute()).map(({ count }) =>
+        Number(count),
+      )
+    const sum = async () => (await counted()).reduce((total, count) => total + count, 0)
+    await way.cut()
+    const failed = log.next('records.write_failed')
+    for (let count = 0; count < 7; count++) recorder.countRefusal('invalid_api_key')
+    await failed
+    await way.mend()
+    await expect.poll(sum, { timeout: 10_000 }).toBe(7)
+
+    await way.cut()
+    const failedAgain = log.next('records.write_failed')
+    recorder.countRefusal('invalid_api_key')
+    await failedAgain
+    const closing = recorder.close(soon())
+    await way.mend()
+    await closing
+    expect(await sum()).toBe(8)
+  })
+
+  test('a file that can’t be read holds up no other record, and is left for whoever can read it', async () => {
+    const log = recordLog()
+    const process = start(4, { log })
+    await way.cut()
+    const before = records(4)
+    recordAll(process.recorder, before)
+    await untilSpooled(process, 3)
+    const [file = ''] = filesOf(process.spoolDirectory)
+    renameSync(file, `${file}.away`)
+    mkdirSync(file)
+    await way.mend()
+    await expect.poll(() => process.spool.rows, { timeout: 10_000 }).toBe(0)
+    expect(log.events).toContainEqual({
+      event: 'spool.unusable',
+      fields: expect.objectContaining({ file, errorCode: 'EISDIR' }),
+    })
+    const after = records(4)
+    recordAll(process.recorder, after)
+    await process.recorder.close(soon())
+    expect(await idsWritten(database.pool)).toEqual(expect.arrayContaining(ids(after)))
+
+    rmdirSync(file)
+    renameSync(`${file}.away`, file)
+    await takeOver(process.spoolDirectory)
+    expect(await idsWritten(database.pool)).toEqual(ids([...before, ...after]))
+    expect(readdirSync(process.spoolDirectory)).toEqual([])
+  })
+
   test('closing leaves on the disk what the database did not take, for the next start', async () => {
     const process = start(100)
     await way.cut()
@@ -183,6 +261,28 @@ describe('a spool of another process', () => {
     mkdirSync(join(spoolDirectory, '0123456789ab'), { recursive: true })
     await takeOver(spoolDirectory)
     expect(readdirSync(spoolDirectory)).toEqual(['0123456789ab'])
+  })
+
+  test('is taken over, whatever else lies beside it', async () => {
+    const process = start(100)
+    await way.cut()
+    const all = records(3)
+    recordAll(process.recorder, all)
+    await process.recorder.close(systemClock.monotonic() + 50)
+    const unreadable = join(process.spoolDirectory, '000000000000', '000000.rows')
+    mkdirSync(unreadable, { recursive: true })
+    const stray = join(process.spoolDirectory, '.DS_Store')
+    writeFileSync(stray, '')
+    const longAgo = new Date(0)
+    utimesSync(stray, longAgo, longAgo)
+
+    const log = recordLog()
+    await takeOver(process.spoolDirectory, log)
+    expect(await idsWritten(database.pool)).toEqual(ids(all))
+    expect(readdirSync(process.spoolDirectory).toSorted()).toEqual(['.DS_Store', '000000000000'])
+    expect(log.events.filter(({ event }) => event === 'spool.unusable')).toEqual([
+      { event: 'spool.unusable', fields: expect.objectContaining({ file: unreadable }) },
+    ])
   })
 
   test('is read up to where its process died in the middle of a line, and past lines that were altered', async () => {

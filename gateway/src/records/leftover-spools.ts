@@ -1,4 +1,4 @@
-import { readdirSync, statSync } from 'node:fs'
+import { type Dirent, readdirSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
@@ -11,6 +11,7 @@ import {
 } from '@latchkey/shared'
 import type { BatchWriter } from './batch-writer.ts'
 import { replaySegment, segmentName } from './spool.ts'
+import { onDisk } from './spool-segment.ts'
 import type { Leftovers } from './take-over.ts'
 
 export interface LeftoverSpoolsOptions {
@@ -36,12 +37,12 @@ export class LeftoverSpools implements Leftovers {
     this.#options = options
   }
 
+  /** Throws what the database throws. What the disk does not let it do is logged, and tried again at the next look. */
   async replay(): Promise<void> {
     const { directory, clock, log } = this.#options
     let rows = 0
-    for (const spool of entries(directory).map((name) => join(directory, name))) {
-      if (isFresh(spool, clock)) continue
-      const lock = lockDead(spool)
+    for (const spool of spools(directory)) {
+      const lock = await onDisk(spool, log, () => (isFresh(spool, clock) ? null : lockDead(spool)))
       if (lock === null) continue
       try {
         rows += await this.#replaySpool(spool)
@@ -55,10 +56,14 @@ export class LeftoverSpools implements Leftovers {
   async #replaySpool(spool: string): Promise<number> {
     const { writer, log } = this.#options
     let rows = 0
-    for (const name of segments(spool))
-      rows += await replaySegment(join(spool, name), (batch) => writer.write(batch), log)
+    let isEmpty = true
+    for (const name of segments(spool)) {
+      const written = await replaySegment(join(spool, name), (batch) => writer.write(batch), log)
+      if (written === null) isEmpty = false
+      else rows += written
+    }
     // Under the lock, or another process would take what is being removed for its own.
-    await rm(spool, { recursive: true, force: true })
+    if (isEmpty) await onDisk(spool, log, () => rm(spool, { recursive: true, force: true }))
     return rows
   }
 }
@@ -83,15 +88,25 @@ function lockDead(spool: string): DirectoryLock | null {
   }
 }
 
-function segments(spool: string): readonly string[] {
-  return entries(spool).filter((name) => segmentName.test(name))
+function spools(directory: string): readonly string[] {
+  return entries(directory)
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => join(directory, name))
+    .toSorted()
 }
 
-function entries(directory: string): readonly string[] {
+function segments(spool: string): readonly string[] {
+  return entries(spool)
+    .map(({ name }) => name)
+    .filter((name) => segmentName.test(name))
+    .toSorted()
+}
+
+function entries(directory: string): readonly Dirent[] {
   try {
-    return readdirSync(directory).toSorted()
+    return readdirSync(directory, { withFileTypes: true })
   } catch (error) {
-    if (errorCode(error) === 'ENOENT' || errorCode(error) === 'ENOTDIR') return []
+    if (errorCode(error) === 'ENOENT') return []
     throw error
   }
 }

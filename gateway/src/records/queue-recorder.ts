@@ -30,8 +30,9 @@ const spooledRows = 1_000
 
 /**
  * The recorder of one process: a bounded queue in memory and one writer. While the database is away the queue
- * holds; once it is half full records go on to the spool. When the spool is full and the places run out nothing
- * more is admitted, so nothing is served unrecorded, until there is room again.
+ * holds; once it is half full records go on to the spool, as they do at three quarters where the database is only slow.
+ * When the spool is full and the places run out nothing more is admitted, so nothing is served unrecorded, until there
+ * is room again.
  */
 export class QueueRecorder implements Recorder {
   readonly #options: QueueRecorderOptions
@@ -174,13 +175,12 @@ export class QueueRecorder implements Recorder {
   async #writeAll(): Promise<void> {
     const { clock, log, refusals, spool } = this.#options
     this.#reportDropped()
-    this.#attemptSince = clock.monotonic()
-    await refusals.write()
     let delay = firstRetryMs
     while (!this.#expired) {
       try {
         this.#attemptSince = clock.monotonic()
         await this.#writeBatch()
+        await refusals.write()
         if (spool.rows > 0 && !this.#expired) await spool.replay((rows) => this.#write(rows))
         this.#failing = false
         this.#attemptSince = Number.POSITIVE_INFINITY
@@ -223,7 +223,7 @@ export class QueueRecorder implements Recorder {
   }
 
   #startSpilling(): void {
-    if (!this.#stalled) return
+    if (!this.#behind) return
     this.#spilling ??= this.#spill().finally(() => {
       this.#spilling = null
     })
@@ -231,12 +231,17 @@ export class QueueRecorder implements Recorder {
 
   /** Moves records to the spool, the oldest first, until there is room again. */
   async #spill(): Promise<void> {
-    while (this.#queue.length > 0 && this.#crowded && this.#stalled) {
+    while (this.#queue.length > 0 && this.#crowded && this.#behind) {
       const rows = this.#queue.slice(0, spooledRows)
       const end = this.#head + rows.length
       if (!(await this.#options.spool.append(rows))) return
       this.#leave(end)
     }
+  }
+
+  /** The database is away, or slower than records come: either way, places are about to run out. */
+  get #behind(): boolean {
+    return this.#stalled || this.#queue.length * 4 >= this.#options.places * 3
   }
 
   get #stalled(): boolean {

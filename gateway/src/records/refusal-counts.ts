@@ -1,4 +1,4 @@
-import { type Clock, errorFields, type Log } from '@latchkey/shared'
+import { type Clock, errorFields, isConnectionFault, type Log } from '@latchkey/shared'
 import type pg from 'pg'
 import { addRefusals, type RefusalCount } from './batch-insert.ts'
 
@@ -31,7 +31,7 @@ export class RefusalCounts {
     this.#add(`${new Date(minute).toISOString()} ${code}`, 1)
   }
 
-  /** Writes what was counted. What can't be written now waits for the next time. */
+  /** Writes what was counted; throws where the database is away. What can't be written now waits for the next time. */
   async write(): Promise<void> {
     if (this.#counts.size === 0) return
     this.#hasNew = false
@@ -45,8 +45,9 @@ export class RefusalCounts {
     try {
       await addRefusals(this.#options.pool, rows)
     } catch (error) {
-      this.#options.log.warn('refusals.write_failed', { rows: rows.length, ...errorFields(error) })
       for (const [bucket, count] of counts) this.#add(bucket, count)
+      if (isConnectionFault(error)) throw error
+      this.#options.log.warn('refusals.write_failed', { rows: rows.length, ...errorFields(error) })
     }
   }
 

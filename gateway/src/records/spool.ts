@@ -10,7 +10,7 @@ import {
 } from '@latchkey/shared'
 import { batchRows } from './batch-writer.ts'
 import type { RecordRow } from './record-row.ts'
-import { readSegment, spoolLine } from './spool-segment.ts'
+import { onDisk, readSegment, spoolLine } from './spool-segment.ts'
 
 export interface SpoolOptions {
   /** Holds a directory for each process that has spooled. */
@@ -53,6 +53,8 @@ export class Spool {
   #segments: Segment[] = []
   #open: OpenSegment | null = null
   #made = 0
+  /** A file could not be read or removed, and is not among the segments any more. */
+  #leavesFiles = false
   #failing = false
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -83,22 +85,26 @@ export class Spool {
     return this.#inTurn(() => this.#append(rows))
   }
 
-  /** Writes the oldest file's rows to Postgres and removes it. Throws what `write` throws; then it stays. */
+  /**
+   * Writes the oldest file's rows to Postgres and removes it. Throws what `write` throws; then it stays. A file that fails
+   * is left to the next process that looks here, and holds up no other.
+   */
   async replay(write: WriteRows): Promise<void> {
     const [segment] = this.#segments
     if (segment === undefined) return
     // What is appended from here on goes into another file.
     if (this.#open?.segment === segment) await this.#inTurn(() => this.#finish())
-    await replaySegment(segment.file, write, this.#options.log)
+    const rows = await replaySegment(segment.file, write, this.#options.log)
     this.#segments = this.#segments.filter((other) => other !== segment)
-    this.#options.log.info('spool.replayed', { rows: segment.rows })
+    if (rows === null) this.#leavesFiles = true
+    else this.#options.log.info('spool.replayed', { rows: segment.rows })
   }
 
   /** Lets go of the directory, and removes it where nothing is left in it. */
   close(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#finish()
-      if (this.#lock !== null && this.#segments.length === 0)
+      if (this.#lock !== null && this.#segments.length === 0 && !this.#leavesFiles)
         await rm(this.#lock.directory, { recursive: true, force: true })
       this.#lock?.release()
       this.#lock = null
@@ -164,13 +170,20 @@ export class Spool {
   }
 }
 
-/** Writes the rows of a spool's file to Postgres and removes it. Throws what `write` throws, and the errors of `node:fs`. */
-export async function replaySegment(file: string, write: WriteRows, log: Log): Promise<number> {
-  const { rows, damaged } = await readSegment(file)
+/**
+ * Writes the rows of a spool's file to Postgres and removes it. Null: it could not be read or removed, and is still there.
+ * Throws what `write` throws.
+ */
+export async function replaySegment(file: string, write: WriteRows, log: Log): Promise<number | null> {
+  const segment = await onDisk(file, log, () => readSegment(file))
+  if (segment === null) return null
+  const { rows, damaged } = segment
   if (damaged > 0) log.error('spool.damaged', { file, count: damaged })
   for (let at = 0; at < rows.length; at += batchRows) await write(rows.slice(at, at + batchRows))
-  await rm(file, { force: true })
-  return rows.length
+  return onDisk(file, log, async () => {
+    await rm(file, { force: true })
+    return rows.length
+  })
 }
 
 /** A file's name is on the disk only once its directory is. */
