@@ -22,7 +22,7 @@ beforeEach(async () => {
 async function startLeased(count: number, connection = database.connection, times = {}): Promise<TestEngine> {
   const budgets: BudgetId[] = []
   while (budgets.length < count) budgets.push(await addBudget(database.pool, organization, 1_000n))
-  const started = await startEngine(connection, { times: { answerWithin: 20_000, ...times } })
+  const started = await startEngine(connection, { times })
   const { engine } = started
   const decisions = await Promise.all(budgets.map((budget) => engine.hold([budget], nanoUsd(10n))))
   for (const decision of decisions) engine.giveBack(expectHold(decision))

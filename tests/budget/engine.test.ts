@@ -20,7 +20,7 @@ const times = { recallFor: 5_000 }
 const budgetOf = (limit: bigint, options = {}) => addBudget(database.pool, organization, limit, options)
 
 test('of 1,000 requests at once, a budget that pays for 137 admits exactly 137', async () => {
-  const { engine } = await startEngine(database.connection)
+  const { engine } = await startEngine(database.connection, { times })
   const budget = await budgetOf(137n * 1_000n + 999n)
   const decisions = await Promise.all(
     Array.from({ length: 1_000 }, () => engine.hold([budget], nanoUsd(1_000n))),
@@ -38,7 +38,10 @@ test('of 1,000 requests at once, a budget that pays for 137 admits exactly 137',
 })
 
 test('key, group and organization budgets that cross hold together, over two processes', async () => {
-  const engines = [await startEngine(database.connection), await startEngine(database.connection)]
+  const engines = [
+    await startEngine(database.connection, { times }),
+    await startEngine(database.connection, { times }),
+  ]
   const company = await budgetOf(150n, { scopeKind: 'organization' })
   const teams = [await budgetOf(100n, { scopeKind: 'group' }), await budgetOf(90n, { scopeKind: 'group' })]
   const keys = await Promise.all(Array.from({ length: 10 }, () => budgetOf(30n)))
@@ -104,7 +107,10 @@ test('what another process does not need is recalled, and a hold waits for it', 
 })
 
 test('where requests elsewhere hold what is left, the refusal says so, and is remembered for a moment', async () => {
-  const [one, two] = [await startEngine(database.connection), await startEngine(database.connection)]
+  const [one, two] = [
+    await startEngine(database.connection),
+    await startEngine(database.connection, { times: { refuseFor: 10_000 } }),
+  ]
   const budget = await budgetOf(100n)
   expectHold(await one.engine.hold([budget], nanoUsd(90n)))
   expect(await two.engine.hold([budget], nanoUsd(20n))).toMatchObject({ kind: 'in-flight', budget })

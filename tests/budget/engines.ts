@@ -9,6 +9,7 @@ import {
   systemRandom,
 } from '@latchkey/shared'
 import { connectDatabase } from '@latchkey/shared/database'
+import type pg from 'pg'
 import { onTestFinished } from 'vitest'
 import type { BudgetTimes } from '../../gateway/src/budget/budget-times.ts'
 import { BudgetEngine } from '../../gateway/src/budget/engine.ts'
@@ -29,6 +30,8 @@ export interface EngineSetup {
 /** An engine with connections of its own, as a process has them. `kill` leaves everything as kill -9 does. */
 export interface TestEngine {
   readonly engine: BudgetEngine
+  /** All that it says but for heartbeats goes through it. */
+  readonly pool: pg.Pool
   close(): Promise<void>
   kill(): Promise<void>
 }
@@ -55,7 +58,8 @@ export async function startEngine(
     random: systemRandom,
     log,
     alone,
-    times,
+    // A busy machine must not look like an outage.
+    times: { answerWithin: 20_000, ...times },
   })
   await engine.start()
   let open = true
@@ -74,7 +78,7 @@ export async function startEngine(
     await Promise.all(pools.map((pool) => pool.close()))
   }
   onTestFinished(() => end(500))
-  return { engine, close: () => end(5_000), kill }
+  return { engine, pool: main.pool, close: () => end(5_000), kill }
 }
 
 export function expectHold(decision: HoldDecision): Hold {

@@ -7,7 +7,7 @@ import {
   uuidv7,
 } from '@latchkey/shared'
 import { connectDatabase } from '@latchkey/shared/database'
-import { expect, onTestFinished, test } from 'vitest'
+import { expect, onTestFinished, test, vi } from 'vitest'
 import { BodyQueue, type BodySealer } from '../../gateway/src/capture/body-queue.ts'
 import { decodeBody } from '../../gateway/src/capture/body-text.ts'
 import type { CapturedBody } from '../../gateway/src/capture/captured-body.ts'
@@ -83,6 +83,22 @@ test('what is queued at the end is written before it stops', async () => {
   await stop()
   expect(await stored()).toHaveLength(100)
   expect(queue.figures()).toMatchObject({ kept: 100, heldBytes: 0 })
+})
+
+test('a body that comes just when all before it are written is written too, though none comes after it', async () => {
+  const { queue, stored } = await start()
+  const give = queue.memory.give.bind(queue.memory)
+  const given = vi.spyOn(queue.memory, 'give')
+  for (let microtasks = 0; microtasks < 8; microtasks++) {
+    given.mockImplementationOnce((bytes) => {
+      give(bytes)
+      let turn = Promise.resolve()
+      for (let count = 0; count < microtasks; count++) turn = turn.then(() => undefined)
+      void turn.then(() => queue.keep(body(queue, 'two')))
+    })
+    queue.keep(body(queue, 'one'))
+    await expect.poll(stored).toHaveLength(2 * microtasks + 2)
+  }
 })
 
 test('while the database is away bodies wait in bounded memory, and are written when it is back', async () => {

@@ -33,6 +33,10 @@ export class LeaseBook {
     return this.#byId.values()
   }
 
+  get empty(): boolean {
+    return this.#byId.size === 0
+  }
+
   /** A hold on all of `budgets`, if a lease of each has enough to spare. Else nothing is taken of any. */
   take(budgets: readonly BudgetId[], amount: NanoUsd): Hold | null {
     const now = this.#databaseClock.now()

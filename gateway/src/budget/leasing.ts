@@ -55,6 +55,8 @@ export class Leasing {
   readonly #returns: Returns
   readonly #refusals: Refusals
   #waiters: Waiter[] = []
+  /** Where room was made since the last statement was sent: its answer may not know. */
+  readonly #madeRoom = new Set<bigint>()
   #reconciling = false
   #working: Promise<void> | null = null
   #failedSince: number | null = null
@@ -105,6 +107,7 @@ export class Leasing {
   /** There may be room in this window again. */
   room(window: bigint): void {
     this.#refusals.forget(window)
+    if (this.#working !== null) this.#madeRoom.add(window)
     this.#wake((waiter) => waiter.recalled?.has(window) === true)
   }
 
@@ -132,13 +135,24 @@ export class Leasing {
 
   /** Refuses whoever waits and returns what no request holds, until `deadline` (monotonic). */
   async drain(deadline: number): Promise<void> {
+    const { book, clock } = this.#options
     for (const waiter of this.#waiters) waiter.decide({ kind: 'unavailable' })
-    this.#returns.addAll()
-    this.#work()
-    const late = sleep(Math.max(0, deadline - this.#options.clock.monotonic()), undefined, { ref: false })
-    await Promise.race([this.#working, late])
+    const late = sleep(Math.max(0, deadline - clock.monotonic()), 'late' as const, { ref: false })
+    // What was granted to those who have left since, or in a reply that was lost, is known after a comparison only.
+    this.#reconciling = !book.empty
+    if (await this.#done(late)) {
+      this.#returns.addAll()
+      await this.#done(late)
+    }
     this.#reconciling = false
     this.#returns.clear()
+  }
+
+  /** Waits until there is nothing to do; false: it is late before. */
+  async #done(late: Promise<'late'>): Promise<boolean> {
+    this.#work()
+    while (this.#working !== null) if ((await Promise.race([this.#working, late])) === 'late') return false
+    return true
   }
 
   #work(): void {
@@ -222,6 +236,7 @@ export class Leasing {
     }
     if (change.returns.length === 0 && change.asks.length === 0) return
     this.#statements++
+    this.#madeRoom.clear()
     const sent = clock.monotonic()
     const result = await changeLeases(database, change)
     this.#answers++
@@ -295,7 +310,7 @@ export class Leasing {
         return
       case 'paused':
       case 'exhausted':
-        this.#refusals.remember([book.figures(verdict.budget)?.id].filter((id) => id !== undefined))
+        this.#remember([book.figures(verdict.budget)?.id].filter((id) => id !== undefined))
         waiter.decide(verdict)
         return
       case 'blocked':
@@ -311,13 +326,19 @@ export class Leasing {
     const { windows, others } = verdict
     const refusal = inFlight(verdict.budget)
     if (!others) {
-      this.#refusals.remember(windows)
+      this.#remember(windows)
       waiter.decide(refusal)
       return
     }
     if (!waiter.limited) waiter.limit(times.recallFor, refusal, () => this.#refusals.remember(windows))
-    waiter.recalled = new Set(windows)
+    // Who made room since has told so, and tells nobody again.
+    waiter.recalled = windows.some((window) => this.#madeRoom.has(window)) ? null : new Set(windows)
     recalls.send(windows, heartbeat.epoch)
+  }
+
+  /** That there was no room in these windows, unless there is since. */
+  #remember(windows: readonly bigint[]): void {
+    this.#refusals.remember(windows.filter((window) => !this.#madeRoom.has(window)))
   }
 
   /** For whom the next statement asks. It changes a lease once: what is on its way back comes first. */

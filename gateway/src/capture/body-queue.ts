@@ -78,8 +78,7 @@ export class BodyQueue implements BodyRecorder {
       mediaType: shortMediaType(body.mediaType),
       held: body.held + entryBytes,
     })
-    if (this.#writing === null && !this.#expired)
-      this.#timer ??= setTimeout(() => this.#startWriting(), flushMs)
+    this.#schedule()
   }
 
   /** Writes what is queued; what can't be written by `deadline` (monotonic ms) is lost. */
@@ -87,8 +86,7 @@ export class BodyQueue implements BodyRecorder {
     const { clock, log } = this.#options
     this.#deadline = deadline
     const late = sleep(Math.max(0, deadline - clock.monotonic()), undefined, { signal: this.#closing.signal })
-    this.#startWriting()
-    await Promise.race([this.#writing, late.catch(() => undefined)])
+    await Promise.race([this.#writeOut(), late.catch(() => undefined)])
     this.#deadline = Number.NEGATIVE_INFINITY
     this.#closing.abort()
     // What is in hand is given up at once, unless the database holds its statement.
@@ -97,11 +95,25 @@ export class BodyQueue implements BodyRecorder {
     if (this.#lost > 0) log.warn('bodies.lost', { count: this.#lost })
   }
 
+  async #writeOut(): Promise<void> {
+    do {
+      this.#startWriting()
+      await this.#writing
+    } while (this.#queue.length > 0 && !this.#expired)
+  }
+
+  #schedule(): void {
+    if (this.#writing === null && !this.#expired)
+      this.#timer ??= setTimeout(() => this.#startWriting(), flushMs)
+  }
+
   #startWriting(): void {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     this.#writing ??= this.#writeAll().finally(() => {
       this.#writing = null
+      // It had looked for the last time before this.
+      if (this.#queue.length > 0) this.#schedule()
     })
   }
 

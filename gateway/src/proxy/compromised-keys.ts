@@ -44,9 +44,7 @@ export class CompromisedKeys {
   /** One look at a time; a change during it asks for one more after it. */
   #follow(): Promise<void> {
     this.#lookAgain = true
-    this.#looking ??= this.#lookUntilQuiet().finally(() => {
-      this.#looking = undefined
-    })
+    this.#looking ??= this.#lookUntilQuiet()
     return this.#looking
   }
 
@@ -62,6 +60,8 @@ export class CompromisedKeys {
         this.#lookLater()
       }
     }
+    // In the same turn as the last look at the flag: a change in between would get no look of its own.
+    this.#looking = undefined
   }
 
   #lookLater(): void {

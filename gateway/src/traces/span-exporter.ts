@@ -110,8 +110,10 @@ export class SpanExporter implements SpanSink {
     this.#hurry.abort()
     const left = Math.max(0, deadline - this.#options.clock.monotonic())
     const late = setTimeout(() => this.#stop.abort(), left)
-    this.#work()
-    while (this.#working !== null) await this.#working
+    do {
+      this.#work()
+      await this.#working
+    } while (this.#working !== null || this.#queue.length > 0)
     clearTimeout(late)
     await this.#agent.destroy()
   }
