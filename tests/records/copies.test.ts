@@ -19,6 +19,7 @@ import { beginEpoch, endEpoch } from '../../gateway/src/budget/epoch.ts'
 import { Sweeper } from '../../gateway/src/budget/sweeper.ts'
 import { copyStream } from '../../gateway/src/records/copy-stream.ts'
 import { LeftoverCopies } from '../../gateway/src/records/leftover-copies.ts'
+import { rowOf } from '../../gateway/src/records/record-row.ts'
 import { RedisCopies } from '../../gateway/src/records/redis-copies.ts'
 import { TakeOver } from '../../gateway/src/records/take-over.ts'
 import { parseRedisUrl } from '../../gateway/src/redis-url.ts'
@@ -87,8 +88,14 @@ function leftoverCopies(to = log): LeftoverCopies {
   return new LeftoverCopies({ client: handle.client, pool: database.pool, deployment, writer, log: to })
 }
 
-const copied = (epoch: EpochId) => handle.client.xlen(copyStream(deployment, epoch))
+/** How many rows the entries of a stream have. */
+const copied = async (epoch: EpochId) => (await copiesOf(epoch)).length
 const records = (count: number) => Array.from({ length: count }, () => record())
+
+async function copiesOf(epoch: EpochId): Promise<readonly unknown[]> {
+  const entries = await handle.client.xrange(copyStream(deployment, epoch), '-', '+')
+  return entries.flatMap(([, [, rows = '']]) => JSON.parse(rows) as readonly unknown[])
+}
 
 /** Spends and records in a process of its own, which is killed once Redis has its copies, and Redis alone. */
 async function killRecordingProcess(budget: BudgetId, count: number, cost: number): Promise<RecordingReport> {
@@ -112,6 +119,8 @@ describe('copies', () => {
     await way.cut()
     recordAll(recorder, records(10))
     await expect.poll(() => copied(epoch)).toBe(10)
+    // Those of one tick are one entry.
+    expect(await handle.client.xlen(copyStream(deployment, epoch))).toBe(1)
     await way.mend()
     await expect.poll(async () => (await idsWritten(database.pool)).length, { timeout: 10_000 }).toBe(10)
     await expect.poll(() => copied(epoch)).toBe(0)
@@ -146,8 +155,7 @@ describe('copies', () => {
     const waiting = record()
     recordAll(recorder, [waiting])
     await expect.poll(() => copied(epoch)).toBe(1)
-    const [entry] = await handle.client.xrange(copyStream(deployment, epoch), '-', '+')
-    expect(JSON.parse(entry?.[1][1] ?? '')).toMatchObject({ id: waiting.id })
+    expect(await copiesOf(epoch)).toMatchObject([{ id: waiting.id }])
     await way.mend()
     await recorder.close(soon())
   })
@@ -297,11 +305,14 @@ describe('what a process that was killed had not written', () => {
   test('holds nobody up where an entry is no record', async () => {
     const epoch = newEpochId()
     const stream = copyStream(deployment, epoch)
-    await redis.command('XADD', stream, '1-0', 'row', '{"id":"none"}')
-    await redis.command('XADD', stream, '2-0', 'row', '}, {')
+    const sound = rowOf(record())
+    await redis.command('XADD', stream, '1-0', 'rows', JSON.stringify([{ id: 'none' }, sound, null]))
+    await redis.command('XADD', stream, '2-0', 'rows', '{}')
+    await redis.command('XADD', stream, '3-0', 'rows', '}, {')
     const recorded = recordLog()
     await leftoverCopies(recorded).replay([epoch])
-    expect(recorded.events).toContainEqual({ event: 'records.lost', fields: { count: 2 } })
+    expect(recorded.events).toContainEqual({ event: 'records.lost', fields: { count: 4 } })
+    expect(await idsWritten(database.pool)).toEqual([sound.id])
     expect(await handle.client.exists(stream)).toBe(0)
   })
 })

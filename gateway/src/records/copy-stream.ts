@@ -3,8 +3,10 @@ import type { Cluster, Redis } from 'ioredis'
 
 export type RedisClient = Redis | Cluster
 
-/** The one field of an entry: the row. */
-export const rowField = 'row'
+/** The one field of an entry: rows, as a JSON array. */
+export const rowsField = 'rows'
+/** In an entry: some 100 KB. */
+export const mostRowsTogether = 100
 
 /**
  * The stream that holds the copies of one run of one process. It is named after the epoch, because whoever finds
@@ -14,7 +16,10 @@ export function copyStream(deployment: DeploymentId, epoch: EpochId): string {
   return `latchkey:${deployment}:records:{${epoch}}`
 }
 
-/** The id of an entry. Places count up from 0, and the least id that Redis takes is 0-1. */
+/**
+ * The id of an entry, by the place of its last row: it goes once all of them are written. Places count up from 0, and
+ * the least id that Redis takes is 0-1.
+ */
 export function entryId(place: number): string {
   return `${place + 1}-0`
 }

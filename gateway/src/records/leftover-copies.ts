@@ -2,7 +2,7 @@ import type { DeploymentId, EpochId, Log } from '@latchkey/shared'
 import type pg from 'pg'
 import { type BatchWriter, batchRows } from './batch-writer.ts'
 import { copyStream, type RedisClient } from './copy-stream.ts'
-import { parseRow } from './record-row.ts'
+import { parseRows } from './record-row.ts'
 import type { Leftovers } from './take-over.ts'
 
 export interface LeftoverCopiesOptions {
@@ -12,6 +12,9 @@ export interface LeftoverCopiesOptions {
   readonly writer: BatchWriter
   readonly log: Log
 }
+
+/** Each has up to `mostRowsTogether` rows: together, some 10 MB. */
+const entriesAtOnce = 100
 
 // Ended epochs are cleared away after a day, where they have no lease left.
 const endedLately = {
@@ -50,7 +53,7 @@ export class LeftoverCopies implements Leftovers {
     if ((await client.exists(stream)) === 0) return
     let rows = 0
     for (;;) {
-      const entries = await client.xrange(stream, '-', '+', 'COUNT', batchRows)
+      const entries = await client.xrange(stream, '-', '+', 'COUNT', entriesAtOnce)
       if (entries.length === 0) break
       rows += await this.#write(entries)
       await client.xdel(stream, ...entries.map(([id]) => id))
@@ -62,9 +65,10 @@ export class LeftoverCopies implements Leftovers {
 
   async #write(entries: readonly (readonly [id: string, fields: readonly string[]])[]): Promise<number> {
     const { writer, log } = this.#options
-    const rows = entries.map(([, [, text = '']]) => parseRow(text)).filter((row) => row !== null)
-    if (rows.length < entries.length) log.error('records.lost', { count: entries.length - rows.length })
-    await writer.write(rows)
+    const found = entries.flatMap(([, [, text = '']]) => parseRows(text))
+    const rows = found.filter((row) => row !== null)
+    if (rows.length < found.length) log.error('records.lost', { count: found.length - rows.length })
+    for (let at = 0; at < rows.length; at += batchRows) await writer.write(rows.slice(at, at + batchRows))
     return rows.length
   }
 }

@@ -78,7 +78,7 @@ function isColumn(name: string): name is ColumnName {
  */
 export type RecordRow = Readonly<Partial<Record<ColumnName, unknown>>> & { readonly id: RequestId }
 
-/** A row as one line of JSON: what the spool and the copies hold. */
+/** A row as one line of JSON: what the spool holds. */
 export type RowText = Branded<'RowText'>
 
 const none: readonly StoredSettlement[] = []
@@ -95,6 +95,21 @@ export function parseRow(text: string): RecordRow | null {
     return isRow(value) ? value : null
   } catch {
     return null
+  }
+}
+
+/** Rows as a JSON array: what the copies hold. Throws as `rowText` does. */
+export function rowsText(rows: readonly RecordRow[]): string {
+  return JSON.stringify(rows)
+}
+
+/** What is in rows, as `parseRow`; one null where it is not even an array. */
+export function parseRows(text: string): readonly (RecordRow | null)[] {
+  try {
+    const values: unknown = JSON.parse(text)
+    return Array.isArray(values) ? values.map((value) => (isRow(value) ? value : null)) : [null]
+  } catch {
+    return [null]
   }
 }
 

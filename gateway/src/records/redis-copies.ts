@@ -1,7 +1,7 @@
 import { type Clock, type DeploymentId, type EpochId, errorFields, type Log } from '@latchkey/shared'
-import { copyStream, entryId, type RedisClient, rowField } from './copy-stream.ts'
+import { copyStream, entryId, mostRowsTogether, type RedisClient, rowsField } from './copy-stream.ts'
 import type { CrashCopies } from './crash-copies.ts'
-import { type RecordRow, rowText } from './record-row.ts'
+import { type RecordRow, rowsText } from './record-row.ts'
 
 export interface RedisCopiesOptions {
   readonly client: RedisClient
@@ -18,14 +18,20 @@ const mostUnanswered = 5_000
 const keptSeconds = 7 * 86_400
 const renewEveryMs = 3_600_000
 
+interface Entry {
+  readonly rows: RecordRow[]
+  /** The place of the last of them. */
+  last: number
+}
+
 /**
  * Crash copies on a Redis Stream. What comes in one tick, or until Redis has answered for those before, is sent in one
- * go: a copy is none before that answer anyhow. The answers are only counted: while Redis is away there are no copies, and
- * nothing else is missing.
+ * go, in few entries: a copy is none before that answer anyhow. The answers are only counted: while Redis is away there
+ * are no copies, and nothing else is missing.
  */
 export class RedisCopies implements CrashCopies {
   readonly #options: RedisCopiesOptions
-  #pending: { readonly place: number; readonly row: RecordRow }[] = []
+  #pending: Entry[] = []
   #dropBefore: number | null = null
   #unanswered = 0
   #skipped = 0
@@ -54,7 +60,13 @@ export class RedisCopies implements CrashCopies {
       return
     }
     this.#unanswered++
-    this.#pending.push({ place, row })
+    const entry = this.#pending.at(-1)
+    if (entry === undefined || entry.rows.length === mostRowsTogether)
+      this.#pending.push({ rows: [row], last: place })
+    else {
+      entry.rows.push(row)
+      entry.last = place
+    }
     this.#schedule()
   }
 
@@ -77,25 +89,26 @@ export class RedisCopies implements CrashCopies {
   async #send(): Promise<void> {
     const { client, deployment, epoch, clock } = this.#options
     const stream = copyStream(deployment, epoch())
-    const rows = this.#pending
+    const entries = this.#pending
     const dropBefore = this.#dropBefore
     this.#pending = []
     this.#dropBefore = null
     const commands = client.pipeline()
-    for (const { place, row } of rows) commands.xadd(stream, entryId(place), rowField, rowText(row))
+    for (const { rows, last } of entries) commands.xadd(stream, entryId(last), rowsField, rowsText(rows))
     if (dropBefore !== null) commands.xtrim(stream, 'MINID', entryId(dropBefore))
     if (clock.monotonic() - this.#renewedAt >= renewEveryMs) {
       this.#renewedAt = clock.monotonic()
       commands.expire(stream, keptSeconds)
     }
-    const errors = await failures(commands.exec())
-    this.#unanswered -= rows.length
-    // That of a trim among them: then a copy too many is counted as one too few.
-    this.#skipped += Math.min(errors.length, rows.length)
-    this.#report(errors)
+    const errors = await failures(commands.exec(), commands.length)
+    for (const [at, { rows }] of entries.entries()) {
+      this.#unanswered -= rows.length
+      if (errors[at] !== null) this.#skipped += rows.length
+    }
+    this.#report(errors.find((error) => error !== null))
   }
 
-  #report([error]: readonly unknown[]): void {
+  #report(error: unknown): void {
     if (error === undefined) this.#failing = false
     else if (!this.#failing) {
       this.#failing = true
@@ -104,13 +117,14 @@ export class RedisCopies implements CrashCopies {
   }
 }
 
-/** What went wrong in a pipeline. It rejects as a whole where it could not be sent. */
+/** What went wrong with each of the `count` commands of a pipeline, or null. It rejects as a whole where it could not be sent. */
 async function failures(
   results: Promise<readonly (readonly [Error | null, unknown])[] | null>,
+  count: number,
 ): Promise<readonly unknown[]> {
   try {
-    return ((await results) ?? []).flatMap(([error]) => (error === null ? [] : [error]))
+    return ((await results) ?? []).map(([error]) => error)
   } catch (error) {
-    return [error]
+    return Array.from({ length: count }, () => error)
   }
 }
