@@ -13,7 +13,7 @@ import {
 import { join } from 'node:path'
 import { createLog, nanoUsd, systemClock } from '@latchkey/shared'
 import { connectDatabase } from '@latchkey/shared/database'
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { LeftoverSpools } from '../../gateway/src/records/leftover-spools.ts'
 import type { RequestRecord } from '../../gateway/src/records/request-record.ts'
 import { addBudget, addOrganization, auditWindows, windowOf } from '../budget/books.ts'
@@ -158,7 +158,8 @@ describe('while the database is away', () => {
 
   test('so do they where it is only slow, before places run out', async () => {
     // Its clock stands still: nothing ever takes long enough for an outage.
-    const process = recorderOn(database.pool, { places: 40, clock: new SteppingClock() })
+    const clock = new SteppingClock()
+    const process = recorderOn(database.pool, { places: 40, clock })
     const slow = await database.pool.connect()
     try {
       await slow.query('BEGIN')
@@ -172,8 +173,25 @@ describe('while the database is away', () => {
     } finally {
       slow.release()
     }
-    await process.recorder.close(Number.POSITIVE_INFINITY)
+    await process.recorder.close(clock.monotonic() + 20_000)
     expect(readdirSync(process.spoolDirectory)).toEqual([])
+  })
+
+  test('what reaches the disk after it has reached the database does not stay there', async () => {
+    const clock = new SteppingClock()
+    const { recorder, spool } = recorderOn(database.pool, { places: 4, clock })
+    const append = spool.append.bind(spool)
+    const appended = Promise.withResolvers<boolean>()
+    vi.spyOn(spool, 'append').mockImplementationOnce(async (rows) => {
+      await expect.poll(() => recorder.queued).toBe(0)
+      appended.resolve(append(rows))
+      return appended.promise
+    })
+    recordAll(recorder, records(4))
+    expect([await appended.promise, spool.rows]).toEqual([true, 3])
+    await expect.poll(() => spool.rows).toBe(0)
+    await recorder.close(clock.monotonic() + 20_000)
+    expect(await idsWritten(database.pool)).toHaveLength(4)
   })
 
   test('refusals are counted until it is back, and written then though nothing else comes, at the end too', async () => {

@@ -145,7 +145,8 @@ export class QueueRecorder implements Recorder {
 
   /** Something is to be written that came too late for the writing before. */
   get #hasMore(): boolean {
-    return this.#queue.length > 0 || this.#options.refusals.hasNew
+    const { refusals, spool } = this.#options
+    return this.#queue.length > 0 || refusals.hasNew || spool.rows > 0
   }
 
   async #writeOut(): Promise<void> {
@@ -226,6 +227,7 @@ export class QueueRecorder implements Recorder {
     if (!this.#behind) return
     this.#spilling ??= this.#spill().finally(() => {
       this.#spilling = null
+      if (this.#hasMore) this.#schedule()
     })
   }
 
