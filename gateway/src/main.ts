@@ -54,7 +54,11 @@ export async function serve(
   // A failure is the gateway's to tell, once it has been loaded.
   privateDatabase?.catch(() => {})
   const { startGateway } = await import('./runtime/gateway.ts')
-  const gateway = await startGateway(config, { ...surroundings, privateDatabase })
+  const gateway = await startGateway(config, { ...surroundings, privateDatabase }).catch((error: unknown) => {
+    // Nothing is left to drain: should anything keep the process all the same, a signal ends it.
+    process.off('SIGTERM', onSignal).off('SIGINT', onSignal).off('SIGHUP', onSignal)
+    throw error
+  })
   stop = () => gateway.stop()
   const { dataDirectory } = config
   log.info(`${name}.ready`, { url: gateway.dataUrl, pid: process.pid, dataDirectory })

@@ -1,9 +1,16 @@
-import { execFileSync } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
+import { constants, copyFileSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { statusWire } from '@latchkey/shared'
 import { afterAll, expect, onTestFinished, test, vi } from 'vitest'
 import { isProcessAlive } from '../../gateway/src/runtime/announcement.ts'
-import { type KillableGateway, startKillableGateway } from '../security/killable-gateway.ts'
+import {
+  gatewayEnvironment,
+  type KillableGateway,
+  startKillableGateway,
+} from '../security/killable-gateway.ts'
 import { startPostgres } from '../support/postgres.ts'
 import { temporaryDirectory } from '../support/temporary-directory.ts'
 
@@ -13,10 +20,11 @@ vi.setConfig({ testTimeout: 60_000 })
 const postgres = await startPostgres()
 afterAll(() => postgres.discard())
 
-async function start(workers: number): Promise<KillableGateway> {
+async function start(workers: number, env: Readonly<Record<string, string>> = {}): Promise<KillableGateway> {
   return startKillableGateway(temporaryDirectory(), {
     DATABASE_URL: postgres.url(await postgres.createDatabase()),
     LATCHKEY_WORKERS: String(workers),
+    ...env,
   })
 }
 
@@ -73,4 +81,51 @@ test('a worker that served and dies is replaced until one serves again, even whi
   await gateway.ready()
   const { workers } = statusWire.parse(JSON.parse((await gateway.admin('GET', '/status')).text))
   expect(workers?.map(({ self }) => self === null)).toEqual([false, false])
+})
+
+// The one is told by an event, the other is thrown.
+const unforkable = ['ENOENT', 'ENOTDIR'] as const
+
+test.each(unforkable)(
+  'a worker that dies while no process can be started (%s) is replaced as soon as one can',
+  async (code) => {
+    const directory = temporaryDirectory()
+    const [bin, away] = [join(directory, 'bin'), join(directory, 'away')]
+    mkdirSync(bin)
+    copyFileSync(process.execPath, join(bin, 'node'), constants.COPYFILE_FICLONE)
+    const gateway = await start(2, { PATH: `${bin}:${process.env.PATH}` })
+    await gateway.ready()
+    const [first = 0] = workersOf(gateway)
+    renameSync(bin, away)
+    if (code === 'ENOTDIR') writeFileSync(bin, '')
+    process.kill(first, 'SIGKILL')
+    // Its death, and two attempts.
+    await gateway.logged('worker.ended', 3)
+    expect(gateway.output()).toContain(`"errorCode":"${code}"`)
+    rmSync(bin, { force: true })
+    renameSync(away, bin)
+    await gateway.logged('worker.ready', 3)
+    expect(await gateway.stop(), gateway.output()).toBe(0)
+  },
+)
+
+test.each(unforkable)('a start that can start no worker (%s) says so and ends', async (code) => {
+  const node = code === 'ENOENT' ? '/absent/node' : '/dev/null/node'
+  const supervisor = fileURLToPath(
+    new URL('../../gateway/src/runtime/workers/supervisor-main.ts', import.meta.url),
+  )
+  const ended = Promise.withResolvers<{ readonly exitCode: unknown; readonly output: string }>()
+  execFile(
+    process.execPath,
+    [
+      ...['--conditions=source', '--import', `data:text/javascript,process.execPath=${JSON.stringify(node)}`],
+      ...[supervisor, '2', 'info', '1000'],
+    ],
+    { env: gatewayEnvironment(temporaryDirectory()) },
+    (error, _stdout, stderr) => ended.resolve({ exitCode: error?.code ?? 0, output: stderr }),
+  )
+  expect(await ended.promise).toEqual({
+    exitCode: 70,
+    output: expect.stringMatching(`^A worker could not be started: spawn .*${code}`),
+  })
 })

@@ -153,9 +153,7 @@ export class ChangeFeed {
       this.#pollAgain = true
       return this.#polling
     }
-    this.#polling = this.#pollUntilQuiet().finally(() => {
-      this.#polling = undefined
-    })
+    this.#polling = this.#pollUntilQuiet()
     return this.#polling
   }
 
@@ -221,6 +219,8 @@ export class ChangeFeed {
         this.#lastAttemptFailed = true
       }
     } while (this.#pollAgain && !this.#closed)
+    // In the same turn as the last look at the flag: a call in between would get no read of its own.
+    this.#polling = undefined
   }
 
   async #readCounter(): Promise<void> {

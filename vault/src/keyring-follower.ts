@@ -38,6 +38,8 @@ export class KeyringFollower {
   #lockedOut: { readonly revision: bigint; readonly at: number } | undefined
   /** Sealed here, and the database has not taken it yet. */
   #sealUntold = false
+  /** How often the keyring was wiped: what was read before the last time must not open it. */
+  #wipes = 0
   #said = ''
   #following: Promise<void> | undefined
   #followAgain = false
@@ -74,9 +76,7 @@ export class KeyringFollower {
   /** Takes over how the deployment is now. Never throws: what fails is tried again. */
   follow(): Promise<void> {
     this.#followAgain = true
-    this.#following ??= this.#followUntilQuiet().finally(() => {
-      this.#following = undefined
-    })
+    this.#following ??= this.#followUntilQuiet()
     return this.#following
   }
 
@@ -150,29 +150,37 @@ export class KeyringFollower {
         this.#failed = true
       }
     }
+    // In the same turn as the last look at the flag: a call in between would get no look of its own.
+    this.#following = undefined
   }
 
   async #look(): Promise<void> {
     const { parts, rotationFound } = this.#options
     if (this.#sealUntold) await this.#tellSeal()
+    const wipes = this.#wipes
     const state = await readDeploymentState(parts.db)
     if (state.sealed) {
       if (!parts.keyring.sealed) this.#wipe()
     } else if (parts.keyring.sealed || state.keyringRevision !== this.#revision) {
-      await this.#reopen(state.keyringRevision)
+      await this.#reopen(state.keyringRevision, wipes)
     }
     await this.#say(false)
     if (state.rotating !== null && !parts.keyring.sealed) rotationFound(state)
   }
 
-  async #reopen(revision: bigint): Promise<void> {
+  /** Opens the keyring as it is now, unless it is sealed, or was wiped once more than the `wipes` times before this look. */
+  async #reopen(revision: bigint, wipes: number): Promise<void> {
     const { parts } = this.#options
     const now = parts.clock.monotonic()
     if (this.#lockedOut?.revision === revision && now - this.#lockedOut.at < retryEveryMs) return
     try {
       const opened = await reopenKeyring(parts, this.#source)
-      // Sealed meanwhile: the next look finds it so.
-      if (this.#sealUntold) return
+      // Sealed meanwhile, here or by another process: deriving the root key takes long enough.
+      if (opened.sealed || wipes !== this.#wipes) {
+        for (const key of opened.keys) key.bytes.fill(0)
+        if (opened.sealed) this.#wipe()
+        return
+      }
       const wasSealed = parts.keyring.sealed
       parts.keyring.load(opened.keys)
       this.#revision = opened.keyringRevision
@@ -190,6 +198,7 @@ export class KeyringFollower {
   #wipe(): void {
     const { parts, wiped } = this.#options
     const wasOpen = !parts.keyring.sealed
+    this.#wipes++
     parts.keyring.wipe()
     wiped()
     if (wasOpen) parts.log.info('vault.sealed')

@@ -86,6 +86,8 @@ export interface ReopenedKeyring {
   readonly keys: readonly RingKey[]
   readonly rootKeyId: string
   readonly keyringRevision: bigint
+  /** Whether the deployment is sealed: then the keys must not be used. */
+  readonly sealed: boolean
 }
 
 /**
@@ -104,11 +106,12 @@ export async function reopenKeyring(
         .transaction()
         .setIsolationLevel('repeatable read')
         .execute(async (trx) => {
-          const { keyringRevision } = await readDeploymentState(trx)
-          return { keyringRevision, opening: await openKeyring(trx, deploymentId, root) }
+          const { keyringRevision, sealed } = await readDeploymentState(trx)
+          return { keyringRevision, sealed, opening: await openKeyring(trx, deploymentId, root) }
         })
-      const { keyringRevision, opening } = opened
-      if (opening.kind === 'opened') return { keys: opening.keys, rootKeyId: root.id, keyringRevision }
+      const { keyringRevision, sealed, opening } = opened
+      if (opening.kind === 'opened')
+        return { keys: opening.keys, rootKeyId: root.id, keyringRevision, sealed }
     } finally {
       wipeRootKey(root)
     }

@@ -144,9 +144,15 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
   const { listener } = options
   const bell = options.bell?.(opened.deploymentId)
   const changes = new ChangeFeed({ db, listener, bell, clock, log, trustForMs })
-  await changes.start()
   const vault = new OpenVault(options, { db, keyring, changes, clock, random, log }, tokens, opened)
-  await vault.start()
+  try {
+    await changes.start()
+    await vault.start()
+  } catch (error) {
+    // A listener that is left alone reconnects for ever, and keeps the process.
+    await vault.close()
+    throw error
+  }
   return vault
 }
 
@@ -319,9 +325,9 @@ class OpenVault implements Vault {
     await this.#follower.start()
     void this.#turn.take(async () => {
       if (this.sealed) return
-      const { rotating } = await readDeploymentState(this.#parts.db)
-      const isBusy = rotating !== null && (await this.#processes.isLive(rotating))
       await this.#attempt(async () => {
+        const { rotating } = await readDeploymentState(this.#parts.db)
+        const isBusy = rotating !== null && (await this.#processes.isLive(rotating))
         await settleRootKeys(this.#rotation)
         if (!isBusy) await this.#resume()
       })

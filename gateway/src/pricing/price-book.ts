@@ -92,9 +92,7 @@ export class PriceBook {
   /** One read at a time; a change during it asks for one more after it. */
   #follow(): Promise<void> {
     this.#readAgain = true
-    this.#reading ??= this.#readUntilQuiet().finally(() => {
-      this.#reading = undefined
-    })
+    this.#reading ??= this.#readUntilQuiet()
     return this.#reading
   }
 
@@ -114,5 +112,7 @@ export class PriceBook {
         await pause(retryAfterMs, undefined, { signal, ref: false }).catch(() => undefined)
       }
     }
+    // In the same turn as the last look at the flag: a change in between would get no read of its own.
+    this.#reading = undefined
   }
 }

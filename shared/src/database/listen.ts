@@ -50,7 +50,12 @@ async function listenUntil(
       keepAlive: true,
       keepAliveInitialDelayMillis: 10_000,
     })
-    const lost = brokenOr(closing, client)
+    // That the connection has ended, for whatever reason, or must.
+    const { promise: lost, resolve } = Promise.withResolvers<void>()
+    const lose = () => resolve()
+    client.on('error', lose)
+    client.on('end', lose)
+    closing.addEventListener('abort', lose)
     try {
       await client.connect()
       client.on('notification', heard)
@@ -61,32 +66,11 @@ async function listenUntil(
     } catch (error) {
       if (!closing.aborted) log.warn('database.listen_failed', errorFields(error))
     } finally {
+      // Or each connection that there was would stay in memory until the end.
+      closing.removeEventListener('abort', lose)
       await Promise.race([client.end().catch(() => undefined), sleep(goodbyeMs, undefined, { ref: false })])
     }
-    if (!closing.aborted) await pause(pauseMs, closing)
+    await sleep(pauseMs, undefined, { signal: closing }).catch(() => undefined)
     pauseMs = Math.min(pauseMs * 2, longestPauseMs)
   }
-}
-
-/** Resolves when the connection has ended, for whatever reason, or must. */
-function brokenOr(closing: AbortSignal, client: Client): Promise<void> {
-  return new Promise((resolve) => {
-    client.on('error', () => resolve())
-    client.on('end', () => resolve())
-    closing.addEventListener('abort', () => resolve(), { once: true })
-  })
-}
-
-function pause(milliseconds: number, closing: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, milliseconds)
-    closing.addEventListener(
-      'abort',
-      () => {
-        clearTimeout(timer)
-        resolve()
-      },
-      { once: true },
-    )
-  })
 }

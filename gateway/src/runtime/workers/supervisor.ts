@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster'
 import { fileURLToPath } from 'node:url'
 import type { Clock } from '@latchkey/shared/clock'
-import type { Log } from '@latchkey/shared/log'
+import { errorFields, type Log } from '@latchkey/shared/log'
 import { ProcessMetrics } from '../../metrics/process-metrics.ts'
 import { Handovers } from './handovers.ts'
 import {
@@ -42,7 +42,15 @@ interface Place {
   restarts: number
   pause: NodeJS.Timeout | null
   failure: Extract<WorkerMessage, { kind: 'failed' }> | null
+  /** Told how the place's first worker starts. */
+  onStart: ((start: Start) => void) | null
 }
+
+/** How a worker ended. */
+type End =
+  | { readonly kind: 'exited'; readonly code: number | null; readonly signal: string | null }
+  /** There was no process: the system is out of processes, memory or files, or `node` is not where it was. */
+  | { readonly kind: 'not-forked'; readonly error: unknown }
 
 // A scrape must not hang on a worker that does.
 const answerWithinMs = 1_000
@@ -77,6 +85,7 @@ export class Supervisor {
       restarts: 0,
       pause: null,
       failure: null,
+      onStart: null,
     }))
     // Left to the kernel, the same few workers get most of the connections.
     cluster.schedulingPolicy = cluster.SCHED_RR
@@ -125,38 +134,40 @@ export class Supervisor {
 
   #startFirst(place: Place): Promise<Start> {
     return new Promise((resolve) => {
-      const worker = this.#fork(place)
-      worker.on('message', (value: unknown) => {
-        const message = parseWorkerMessage(value)
-        if (message?.kind === 'ready') resolve({ kind: 'serving', served: message.served })
-      })
-      worker.once('exit', (code, signal) =>
-        resolve({
-          kind: 'failed',
-          message:
-            place.failure?.message ??
-            (signal === null ? null : `A worker was ended by ${signal} before it served.`),
-          exitCode: this.#stopping ? 0 : place.failure?.exitCode || code || unexplained,
-        }),
-      )
+      place.onStart = resolve
+      this.#fork(place)
     })
   }
 
-  #fork(place: Place): Worker {
-    cluster.setupPrimary({ exec: entry, args: [String(place.number)] })
-    const worker = cluster.fork()
-    this.#handovers.watch(worker)
-    place.worker = worker
+  #fork(place: Place): void {
     place.servesSince = null
     place.failure = null
+    cluster.setupPrimary({ exec: entry, args: [String(place.number)] })
+    let worker: Worker
+    try {
+      worker = cluster.fork()
+    } catch (error) {
+      this.#ended(place, null, { kind: 'not-forked', error })
+      return
+    }
+    // Of signals and messages to one that has just died: its end is heard of anyway.
+    worker.on('error', () => {})
+    if (worker.process.pid === undefined) {
+      // What was never there does not exit: this is all that is heard of it.
+      worker.once('error', (error) => {
+        // Where files have run out it does not even disconnect, and `node:cluster` would keep it.
+        delete cluster.workers?.[worker.id]
+        this.#ended(place, null, { kind: 'not-forked', error })
+      })
+      return
+    }
+    this.#handovers.watch(worker)
+    place.worker = worker
     worker.on('message', (value: unknown) => {
       const message = parseWorkerMessage(value)
       if (message !== null) this.#hear(place, worker, message)
     })
-    // Of signals and messages to one that has just died: its end is heard of anyway.
-    worker.on('error', () => {})
-    worker.once('exit', (code, signal) => this.#ended(place, worker, code, signal))
-    return worker
+    worker.once('exit', (code, signal) => this.#ended(place, worker, { kind: 'exited', code, signal }))
   }
 
   #hear(place: Place, worker: Worker, message: WorkerMessage): void {
@@ -164,6 +175,7 @@ export class Supervisor {
       case 'ready':
         place.servesSince = this.#options.clock.monotonic()
         place.served = true
+        place.onStart?.({ kind: 'serving', served: message.served })
         break
       case 'failed':
         place.failure = message
@@ -206,18 +218,23 @@ export class Supervisor {
     return this.#survey.ask(new Map(serving))
   }
 
-  #ended(place: Place, worker: Worker, exitCode: number | null, signal: string | null): void {
+  #ended(place: Place, worker: Worker | null, end: End): void {
     const { clock, log } = this.#options
     const { servesSince, failure, number } = place
     this.#survey.gone(place)
     this.#metrics.ended(number)
     place.worker = null
     place.servesSince = null
+    place.onStart?.(this.#failed(failure, end))
     // At the very start, one whose place has never served ends it.
     if (this.#stopping || !(this.#started || place.served)) return
     const pause = place.delay.next(servesSince === null ? 0 : clock.monotonic() - servesSince)
+    const { exitCode, signal, ...error } =
+      end.kind === 'exited'
+        ? { exitCode: end.code, signal: end.signal }
+        : { exitCode: null, signal: null, ...errorFields(end.error) }
     log.warn('worker.ended', {
-      ...{ worker: number, pid: worker.process.pid ?? null, exitCode, signal, pauseMs: pause },
+      ...{ worker: number, pid: worker?.process.pid ?? null, exitCode, signal, pauseMs: pause, ...error },
       ...(failure === null ? {} : { errorMessage: failure.message }),
     })
     place.pause = setTimeout(() => {
@@ -226,11 +243,32 @@ export class Supervisor {
       this.#fork(place)
     }, pause)
   }
+
+  #failed(failure: Place['failure'], end: End): Start {
+    const code = end.kind === 'exited' ? end.code : null
+    return {
+      kind: 'failed',
+      message: failure?.message ?? reasonOf(end),
+      exitCode: this.#stopping ? 0 : failure?.exitCode || code || unexplained,
+    }
+  }
 }
 
 const entry = fileURLToPath(
   new URL(import.meta.url.endsWith('.ts') ? './worker-main.ts' : './worker-main.js', import.meta.url),
 )
+
+/** For people, why a worker that said nothing has ended; null where it has logged why. */
+function reasonOf(end: End): string | null {
+  switch (end.kind) {
+    case 'exited':
+      return end.signal === null ? null : `A worker was ended by ${end.signal} before it served.`
+    case 'not-forked':
+      return `A worker could not be started: ${end.error instanceof Error ? end.error.message : end.error}.`
+    default:
+      return end satisfies never
+  }
+}
 
 function send(worker: Worker, message: SupervisorMessage): boolean {
   if (!worker.isConnected()) return false
