@@ -12,7 +12,7 @@ test.each([
   const loader = startLoader(null)
   onTestFinished(() => loader.stop())
   const task = { ...load, url: `${upstream.baseUrl}/chat/completions`, headers: {}, body: '{}' }
-  const { sent, failed } = await loader.run({ ...task, settleMs: 100, forMs: 100, graceMs: 100 })
+  const { sent, failed } = await loader.run({ ...task, settleMs: 1_000, forMs: 1_000, graceMs: 100 })
   expect(sent).toBeGreaterThan(1)
   expect(failed).toBe(sent)
 })

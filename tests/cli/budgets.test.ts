@@ -150,7 +150,9 @@ describe('budgets', () => {
 })
 
 describe('requests show', () => {
-  test('shows a request, and its bodies where they were kept and are asked for', async () => {
+  test('shows a request, and its bodies where they were kept and are asked for', {
+    timeout: 120_000,
+  }, async () => {
     await json(['keys', 'set', 'alice', '--capture'])
     expect((await run(['keys', 'show', 'alice'])).stdout).toMatch(/^bodies +kept, sealed$/m)
     await expect.poll(chat, soon).toBe(200)

@@ -38,7 +38,7 @@ describe('after kill -9 of the gateway', () => {
     expect(await queryColumn(opened.connection, 'SELECT value FROM recovered')).toStrictEqual([8])
   })
 
-  it('over and over, at any moment of a start, the directory opens again', async () => {
+  it('over and over, at any moment of a start, the directory opens again', { timeout: 120_000 }, async () => {
     for (const afterMs of [0, 5, 10, 20, 30, 40, 60]) {
       const child = startEmbeddedProcess(shared)
       expect(await child.next()).toStrictEqual({ kind: 'locked' })

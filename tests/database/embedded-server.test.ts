@@ -120,7 +120,7 @@ describe('the embedded Postgres', () => {
       const restarted = log.next('postgres.started')
       process.kill(died, signal)
       await restarted
-      await vi.waitUntil(() => postgres.restarts === index + 1)
+      await vi.waitUntil(() => postgres.restarts === index + 1, 10_000)
       expect(postgres.pid).not.toBe(died)
       expect(await queryColumn(connection, 'SELECT value FROM survives')).toStrictEqual([1])
     }
@@ -182,5 +182,5 @@ async function untilActive(connection: Parameters<typeof queryColumn>[0]): Promi
       "SELECT pid FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'",
     )
     return running.length === 1
-  })
+  }, 10_000)
 }

@@ -3,7 +3,7 @@ import type { LimitAsk } from '../../gateway/src/limits/rate-limiter.ts'
 import type { RedisHandle } from '../../gateway/src/runtime/redis.ts'
 import { rpm, slots, tpm } from '../contracts/rate-limiter.ts'
 import { startRedisCluster, type TestCluster } from '../support/redis.ts'
-import { connect, newNamespace, start, taken, takeUntilRefused } from './redis-limiters.ts'
+import { connect, newNamespace, patientMs, start, taken, takeUntilRefused } from './redis-limiters.ts'
 
 let cluster: TestCluster
 let handle: RedisHandle
@@ -25,7 +25,8 @@ function asksOf(organizationId: string): readonly LimitAsk[] {
 }
 
 test('one call takes all limits of a request, on whichever master its organization is', async () => {
-  const { limiter } = start({ client: handle.client, namespace: newNamespace(), instances: 2 })
+  const options = { namespace: newNamespace(), instances: 2, deadlineMs: patientMs }
+  const { limiter } = start({ client: handle.client, ...options })
   for (let organization = 0; organization < 30; organization++) {
     const asks = asksOf(`organization${organization}`)
     const { grant, state } = await taken(limiter, asks, 10)

@@ -13,7 +13,7 @@ import { SteppingClock } from '../support/stepping-clock.ts'
 export async function connect(url: string): Promise<RedisHandle> {
   const options = { authority: null, commandTimeoutMs: 10_000, connectionName: 'test' }
   const handle = connectRedis(parseRedisUrl(new Secret(url)), options, recordLog())
-  if (!(await handle.ready(5000))) throw new Error('Redis does not answer')
+  if (!(await handle.ready(20_000))) throw new Error('Redis does not answer')
   return handle
 }
 
@@ -28,6 +28,9 @@ interface StartOptions {
   readonly instances: number
 }
 
+/** For `deadlineMs` where no outage is meant: a busy machine must not look like one. */
+export const patientMs = 20_000
+
 /** In the future, so that nothing that expires at a moment of it does so while a test runs. */
 export function futureClock(): SteppingClock {
   return new SteppingClock(Date.parse('2200-01-01T00:00:00Z'))
@@ -39,21 +42,25 @@ export function startStepped(
   clock: SteppingClock,
 ): RedisRateLimiter {
   const redisTime = () => Math.floor(clock.now())
-  // A busy machine must not look like an outage.
   return close(
     new RedisRateLimiter({
       ...surroundings(clock),
       client,
       namespace,
       instances: () => instances,
-      deadlineMs: 20_000,
+      deadlineMs: patientMs,
       redisTime,
     }),
   )
 }
 
-/** A limiter as a gateway has it, and its log. */
-export function start({ client, namespace, instances }: StartOptions): {
+/** A limiter as a gateway has it, but for a deadline that is given, and its log. */
+export function start({
+  client,
+  namespace,
+  instances,
+  ...deadline
+}: StartOptions & { readonly deadlineMs?: number }): {
   readonly limiter: RedisRateLimiter
   readonly log: RecordedLog
 } {
@@ -64,6 +71,7 @@ export function start({ client, namespace, instances }: StartOptions): {
     namespace,
     instances: () => instances,
     log,
+    ...deadline,
   })
   return { limiter: close(limiter), log }
 }

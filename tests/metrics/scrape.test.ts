@@ -71,20 +71,20 @@ test('a stream’s times are kept apart, and its first byte is not its last', as
     await request.whole()
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     response.write(event({ choices: [] }))
-    await sleep(300)
+    await sleep(1_500)
     response.end(event({ choices: [], usage }) + event('[DONE]'))
   })
   const grown = await growth(gateway, () => askJson(gateway.url, chat, { ...body, stream: true }, { key }))
   const streamed = { provider: 'openai', streamed: 'true' }
   expect(grown('latchkey_request_duration_seconds_count', streamed)).toBe(1)
   const duration = grown('latchkey_request_duration_seconds_sum', streamed)
-  expect(duration).toBeGreaterThan(0.29)
-  expect(grown('latchkey_time_to_first_byte_seconds_sum', streamed)).toBeLessThan(duration - 0.1)
+  expect(duration).toBeGreaterThan(1.49)
+  expect(grown('latchkey_time_to_first_byte_seconds_sum', streamed)).toBeLessThan(duration - 0.5)
 })
 
 test('the overhead is the gateway’s own time: neither a slow provider nor a slow client is in it', async () => {
   const { key } = await openaiKey({}, async (exchange) => {
-    await sleep(400)
+    await sleep(1_500)
     await answerJson(completion)(exchange)
   })
   // The first request of a key waits for the database and argon2, which are ours.
@@ -96,15 +96,15 @@ test('the overhead is the gateway’s own time: neither a slow provider nor a sl
       `POST ${chat} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer ${key.token}\r\n` +
         `content-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text.slice(0, 10)}`,
     )
-    await sleep(400)
+    await sleep(1_500)
     connection.socket.write(text.slice(10))
     await connection.until('chat.completion')
   })
   expect(grown('latchkey_overhead_seconds_count')).toBe(1)
-  expect(grown('latchkey_request_duration_seconds_sum')).toBeGreaterThan(0.75)
+  expect(grown('latchkey_request_duration_seconds_sum')).toBeGreaterThan(2.9)
   const own = grown('latchkey_overhead_seconds_sum')
   expect(own).toBeGreaterThan(0)
-  expect(own).toBeLessThan(0.3)
+  expect(own).toBeLessThan(1)
 })
 
 test('refusals are counted by their code, those of unknown keys, unknown bytes and GET /key too', async () => {
@@ -181,7 +181,12 @@ test('a client that leaves is counted as such, and as no error of anybody’s', 
 test('holds are counted by their outcome, and leases are what the process has of the budgets', async () => {
   const { key } = await openaiKey({ budgets: [{ limitUsd: '0.001', period: 'total' }] })
   const grown = await growth(gateway, async () => {
-    expect((await askJson(gateway.url, chat, body, { key })).status).toBe(200)
+    const leased = await growth(gateway, async () =>
+      expect((await askJson(gateway.url, chat, body, { key })).status).toBe(200),
+    )
+    // Two seconds later it may have gone back.
+    expect(leased('latchkey_leases')).toBe(1)
+    expect(leased('latchkey_leases_outstanding_usd')).toBeGreaterThan(0)
     const dear = { ...body, max_completion_tokens: 50_000 }
     expect((await askJson(gateway.url, chat, dear, { key })).status).toBe(429)
   })
@@ -189,8 +194,6 @@ test('holds are counted by their outcome, and leases are what the process has of
   expect(grown('latchkey_holds_total', { outcome: 'exhausted' })).toBeGreaterThanOrEqual(1)
   expect(grown('latchkey_requests_total', { code: 'insufficient_quota' })).toBe(1)
   expect(grown('latchkey_lease_statements_total')).toBeGreaterThanOrEqual(1)
-  expect(grown('latchkey_leases')).toBe(1)
-  expect(grown('latchkey_leases_outstanding_usd')).toBeGreaterThan(0)
   const after = await scrape(gateway)
   expect(after.value('latchkey_holds_open')).toBe(0)
   expect(after.value('latchkey_leases_held_usd')).toBe(0)

@@ -88,7 +88,7 @@ describe('the prices of a process', () => {
         "select 1 from pg_stat_activity where query ilike 'listen%' and datname = current_database()",
       )
       expect(rows).toHaveLength(1)
-    })
+    }, 10_000)
     const changed = other.log.next('prices.changed')
     const began = performance.now()
     await set(vault, 30)

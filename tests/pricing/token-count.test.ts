@@ -247,7 +247,7 @@ describe('the tokenizer', () => {
   test('leaves when nobody counts, and comes again', async () => {
     const { counter, tokensOf } = startCounter({ idleMs: 1 })
     const first = await tokensOf(asked)
-    await vi.waitFor(() => expect(counter.loaded).toBe(false))
+    await vi.waitFor(() => expect(counter.loaded).toBe(false), 10_000)
     expect(await tokensOf(asked)).toBe(first)
   })
 

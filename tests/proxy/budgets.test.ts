@@ -101,6 +101,9 @@ test('a crowd whose tokens must be counted is told to come again, not that it ca
   const content = 'The quick brown fox jumps over the lazy dog. '.repeat(800)
   const fields = { messages: [{ role: 'user', content }], max_completion_tokens: 100 }
   const poor = await openaiKey(answered(used(2, 5)), total('0.0017'))
+  // The first count loads the tables as well, and each may take no more than two seconds.
+  const first = await openaiKey(answered(used(2, 5)), total('0.0017'))
+  await expect.poll(async () => (await chat(first.key, fields)).status, { timeout: 20_000 }).toBe(200)
   // It can't pay for a single one of them, so that need not be counted.
   const broke = await openaiKey(answered(used(2, 5)), total('0.00001'))
   const crowding = Array.from({ length: 8 }, () => chat(poor.key, fields))

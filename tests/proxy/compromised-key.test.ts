@@ -81,7 +81,7 @@ test('a key revoked as compromised loses its running streams in every process wi
     const streams = (await one.records(key, 2)).filter(({ endpoint }) => endpoint === '/v1/chat/completions')
     expect(streams).toHaveLength(2)
     return streams
-  })
+  }, 10_000)
   for (const record of cut)
     expect(record).toMatchObject({ status: 200, code: 'revoked_api_key', truncated: true, estimated: true })
   // What was held for them is what they are charged: nobody knows how much was generated.

@@ -167,7 +167,9 @@ test('two that differ are a 400; two that say the same are one', async () => {
   expect(upstream.requests).toHaveLength(1)
 })
 
-test('segments in debt are still counted apart after their window, and make no room for more', async () => {
+test('segments in debt are still counted apart after their window, and make no room for more', {
+  timeout: 120_000,
+}, async () => {
   const { key } = await start()
   const { key: other } = await start()
   const perUser = { 'latchkey-ratelimit-policy': '1;w=3;u=token;s=user' }

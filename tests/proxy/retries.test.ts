@@ -94,7 +94,7 @@ test.each([401, 429, 500, 502, 503, 529])(
     const started = performance.now()
     const answer = await askJson(gateway.url, chat, {}, { key })
     expect(answer.status).toBe(200)
-    expect(performance.now() - started).toBeLessThan(5_000)
+    expect(performance.now() - started).toBeLessThan(8_500)
     expect(first.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer sk-first'])
     expect(second.requests.map(({ headers }) => headers.authorization)).toEqual(['Bearer sk-second'])
     const providerKeys = await gateway.vault.providerKeys.list(gateway.vault.defaultOrganizationId)

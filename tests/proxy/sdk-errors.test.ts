@@ -82,7 +82,7 @@ test('a timeout of the SDK is an APIConnectionTimeoutError, and the record tells
   const upstream = await startFakeUpstream(() => undefined)
   const key = await gateway.keyFor(upstream)
   const arrived = upstream.next()
-  const asking = sdk(gateway, key, { timeout: 300 })
+  const asking = sdk(gateway, key, { timeout: 3_000 })
     .models.list()
     .catch((cause: unknown) => cause)
   const request = await arrived

@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => postgres.discard())
 
 /** Of a queue this small, half is soon taken. */
-const places = 20
+const places = 60
 
 async function start(env: Readonly<Record<string, string>>): Promise<{ gateway: TestGateway; key: TestKey }> {
   const gateway = await startTestGateway({

@@ -9,13 +9,14 @@ import { newRequestId, record } from './record.ts'
 import { idsWritten, recordAll, recorderOn, soon } from './records.ts'
 
 const dayMs = 86_400_000
-const today = Math.floor(systemClock.now() / dayMs)
 const log = createLog('silent')
 
 let database: TestDatabase
 let client: pg.PoolClient
+let today: number
 
 beforeEach(async () => {
+  today = Math.floor(systemClock.now() / dayMs)
   database = await startTestDatabase()
   onTestFinished(() => database.close())
   client = await database.pool.connect()

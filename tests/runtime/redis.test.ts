@@ -127,13 +127,14 @@ describe('a connection', () => {
   test('logs in, chooses its database and has a name', async () => {
     const redis = await started({ settings: ['--requirepass', password], password })
     const { handle } = connect(`redis://:${password}@127.0.0.1:${redis.port}/5`)
-    expect(await handle.ready(5000)).toBe(true)
+    expect(await handle.ready(20_000)).toBe(true)
     expect(await handle.client.client('INFO')).toMatch(/ name=gateway .* db=5 /)
   })
 
   test('that is refused says so once, and shows no password', async () => {
     const redis = await started({ settings: ['--requirepass', 'another'], password: 'another' })
     const { handle, log } = connect(`redis://:${password}@127.0.0.1:${redis.port}`)
+    await log.next('redis.connection_lost')
     expect(await handle.ready(1000)).toBe(false)
     expect(log.events.map(({ event }) => event)).toEqual(['redis.connection_lost'])
     expect(log.events[0]?.fields.errorMessage).toMatch(/WRONGPASS/)
@@ -143,7 +144,7 @@ describe('a connection', () => {
   test('by TLS is made where the certificate is of an authority that is known', async () => {
     const { tlsPort } = await startedWithTls()
     const { handle } = connect(`rediss://localhost:${tlsPort}`, authority)
-    expect(await handle.ready(5000)).toBe(true)
+    expect(await handle.ready(20_000)).toBe(true)
   })
 
   test('by TLS is not made where the certificate is of an unknown authority', async () => {
@@ -165,8 +166,10 @@ describe('a connection', () => {
       ],
     })
     const { handle, log } = connect(`redis+sentinel://127.0.0.1:${sentinel.port}/main`)
-    expect(await handle.ready(5000)).toBe(true)
+    expect(await handle.ready(20_000)).toBe(true)
     expect(await handle.client.config('GET', 'port')).toEqual(['port', String(first.port)])
+    // Without a replica that it knows of, the sentinel would have none to promote.
+    await expect.poll(() => sentinel.command('SENTINEL', 'REPLICAS', 'main')).toHaveLength(1)
     const again = log.next('redis.connected')
     await first.kill()
     await again
@@ -176,7 +179,7 @@ describe('a connection', () => {
   test('that is lost rejects commands at once, keeps none for later, and comes back', async () => {
     const redis = await started({})
     const { handle, log } = connect(redis.url)
-    await handle.ready(5000)
+    await handle.ready(20_000)
     const lost = log.next('redis.connection_lost')
     await redis.kill()
     await lost
@@ -190,8 +193,8 @@ describe('a connection', () => {
   test('that was cut with a command on its way does not send it twice', async () => {
     const redis = await started({})
     const { handle, log } = connect(redis.url)
-    await handle.ready(5000)
-    await redis.command('CLIENT', 'PAUSE', '500', 'WRITE')
+    await handle.ready(20_000)
+    await redis.command('CLIENT', 'PAUSE', '20000', 'WRITE')
     const counted = handle.client.incr('count')
     const rejected = expect(counted).rejects.toThrow()
     const back = log.next('redis.connected')
@@ -205,7 +208,7 @@ describe('a connection', () => {
   test('whose server hangs fails a command in its time', async () => {
     const redis = await started({})
     const { handle } = connect(redis.url)
-    await handle.ready(5000)
+    await handle.ready(20_000)
     redis.freeze()
     await expect(handle.client.get('x')).rejects.toThrow('timed out')
     redis.thaw()

@@ -62,14 +62,14 @@ export interface TestGateway {
   readonly adminToken: string
   /** Stores a provider key for each upstream and mints a proxy key that is bound to them, in that order. */
   keyFor(providers: TestProvider | readonly TestProvider[], options?: TestKeyOptions): Promise<TestKey>
-  /** The records of a key (1,000 at the most), oldest first, once there are `count`; throws after 5 s without them. */
+  /** The records of a key (1,000 at the most), oldest first, once there are `count`; throws after 20 s without them. */
   records(key: TestKey, count?: number): Promise<readonly RequestWire[]>
   /** The counts of refusals of unknown keys. */
   refusals(): Promise<readonly RefusalWire[]>
   stop(): Promise<void>
 }
 
-const patienceMs = 5_000
+const patienceMs = 20_000
 const lookAgainMs = 25
 
 /**

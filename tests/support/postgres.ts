@@ -123,7 +123,14 @@ export async function startPostgres(options: TestPostgresOptions = {}): Promise<
   function signalAll(signal: NodeJS.Signals): void {
     const parent = String(child?.pid)
     const children = execFileSync('pgrep', ['-P', parent], { encoding: 'utf8' }).trim().split('\n')
-    for (const pid of [parent, ...children]) process.kill(Number(pid), signal)
+    for (const pid of [parent, ...children]) {
+      try {
+        process.kill(Number(pid), signal)
+      } catch (error) {
+        // A child may have ended since it was listed.
+        if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error
+      }
+    }
   }
 
   async function ask<Row extends pg.QueryResultRow>(database: string, sql: string): Promise<readonly Row[]> {

@@ -24,7 +24,7 @@ export interface TestRedis {
   discard(): Promise<void>
 }
 
-const startDeadlineMs = 10_000
+const startDeadlineMs = 30_000
 const lookAgainMs = 10
 
 export interface TestRedisOptions {
@@ -38,9 +38,18 @@ export interface TestRedisOptions {
 
 /** Starts a `redis-server`. Whoever starts it discards it. */
 export async function startRedis(options: TestRedisOptions = {}): Promise<TestRedis> {
+  try {
+    return await startOn(await freePort(), options)
+  } catch (error) {
+    // Somebody else may take a port that was free a moment ago.
+    if (!(error instanceof Error && error.message.includes('Address already in use'))) throw error
+    return startOn(await freePort(), options)
+  }
+}
+
+async function startOn(port: number, options: TestRedisOptions): Promise<TestRedis> {
   const program = locateServer()
   const directory = mkdtempSync(join(tmpdir(), 'latchkey-redis-'))
-  const port = await freePort()
   const url = `redis://127.0.0.1:${port}`
   const login = options.password === undefined ? {} : { password: options.password }
   let child: ChildProcess | null = null

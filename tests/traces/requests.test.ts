@@ -239,6 +239,9 @@ test('a collector that hangs delays no request, and what it costs is counted', a
     await release.promise
     return { status: 200, body: '{}' }
   })
+  const { length } = collector.bodies
+  await askJson(gateway.url, chat, { model }, { key })
+  await expect.poll(() => collector.bodies.length).toBeGreaterThan(length)
   const started = performance.now()
   for (let request = 0; request < 20; request++)
     expect((await askJson(gateway.url, chat, { model }, { key })).status).toBe(200)

@@ -70,7 +70,7 @@ test('one read is on its way at a time, and what is asked for meanwhile shares t
 })
 
 test('the next read waits for others to join it, also where nobody waited when the last one ended', async () => {
-  const { reads, batches, finish } = await heldReads(250)
+  const { reads, batches, finish } = await heldReads(1_000)
   finish()
   await reads.read(1)
   const second = reads.read(2)

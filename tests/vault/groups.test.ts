@@ -217,7 +217,7 @@ describe('the principal of a key', () => {
       expect((await principalOf(vault, token)).group).toMatchObject(expected)
       await vi.waitFor(async () => expect((await principalOf(other, token)).group).toMatchObject(expected), {
         interval: 5,
-        timeout: 2500,
+        timeout: 10_000,
       })
     }
   })

@@ -147,7 +147,10 @@ describe('a rotation of the keyring', () => {
     writeFileSync(path, value().reveal(), { mode: 0o600 })
     await expect(one.rotateKeyring(['secret'])).rejects.toMatchObject({ code: 'conflict' })
     expect(others[0].status().keyring).toContainEqual({ purpose: 'secret', version: 1, state: 'active' })
-    await vi.waitFor(async () => expect(await one.processes()).toEqual({ live: 4, sealed: 0, lockedOut: 1 }))
+    await vi.waitFor(
+      async () => expect(await one.processes()).toEqual({ live: 4, sealed: 0, lockedOut: 1 }),
+      10_000,
+    )
     // It goes on with what it has, and with it gone the rotation goes on.
     await addProviderKey(one, 'main')
     expect(await answer(fourth, (await mint(one, ['main'])).token)).toBe('opened')
@@ -169,18 +172,24 @@ describe('a seal', () => {
     await vi.waitFor(
       async () =>
         expect(await Promise.all(all.map((vault) => answer(vault, token)))).toEqual(all.map(() => 'sealed')),
-      { interval: 5 },
+      { interval: 5, timeout: 10_000 },
     )
     expect(performance.now() - began).toBeLessThan(2000)
-    await vi.waitFor(async () => expect(await one.processes()).toEqual({ live: 3, sealed: 3, lockedOut: 0 }))
+    await vi.waitFor(
+      async () => expect(await one.processes()).toEqual({ live: 3, sealed: 3, lockedOut: 0 }),
+      10_000,
+    )
     await others[1].unseal()
     // The first hears nothing: its poll tells it.
     await vi.waitFor(
       async () =>
         expect(await Promise.all(all.map((vault) => answer(vault, token)))).toEqual(all.map(() => 'opened')),
-      5000,
+      10_000,
     )
-    await vi.waitFor(async () => expect(await one.processes()).toEqual({ live: 3, sealed: 0, lockedOut: 0 }))
+    await vi.waitFor(
+      async () => expect(await one.processes()).toEqual({ live: 3, sealed: 0, lockedOut: 0 }),
+      10_000,
+    )
   })
 
   test('holds for a process that starts while it lasts', async () => {
@@ -220,13 +229,13 @@ describe('a seal', () => {
     const passphrase = new Secret('correct horse battery staple')
     const { one, all } = await three({ rootKey: { kind: 'passphrase', passphrase } })
     await one.seal()
-    await vi.waitFor(async () => expect(await one.processes()).toMatchObject({ sealed: 3 }))
+    await vi.waitFor(async () => expect(await one.processes()).toMatchObject({ sealed: 3 }), 10_000)
     await expect(one.unseal(new Secret('incorrect horse battery'))).rejects.toMatchObject({
       code: 'root_key_wrong',
     })
     expect(all.map(({ sealed }) => sealed)).toEqual([true, true, true])
     await one.unseal()
-    await vi.waitFor(() => expect(all.map(({ sealed }) => sealed)).toEqual([false, false, false]), 5000)
+    await vi.waitFor(() => expect(all.map(({ sealed }) => sealed)).toEqual([false, false, false]), 10_000)
   })
 
   test('in the middle of a rotation loses nothing: it goes on when the vault is unsealed', async () => {
@@ -235,7 +244,7 @@ describe('a seal', () => {
     const rotating = one.rotateKeyring(['secret']).catch((error: unknown) => error)
     await others[0].seal()
     await rotating
-    await vi.waitFor(() => expect(one.sealed).toBe(true))
+    await vi.waitFor(() => expect(one.sealed).toBe(true), 10_000)
     await one.unseal()
     await vi.waitFor(
       async () => {

@@ -31,7 +31,7 @@ export function fencing(surroundings: Surroundings): Promise<Trial> {
   const options = {
     name: `what a stopped process had is released and spent, and it is woken${isQuick ? ' soon' : ' after 90 s'}`,
     // So long after the sweep it may be released.
-    settings: { LATCHKEY_TOTAL_TIMEOUT_MS: isQuick ? '1000' : '5000' },
+    settings: { LATCHKEY_TOTAL_TIMEOUT_MS: '5000' },
     ...(isQuick ? { budgetTimes: hasty } : {}),
   }
   return trial(surroundings, options, async (deployment, notes) => {

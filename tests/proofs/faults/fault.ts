@@ -166,7 +166,7 @@ async function untilBack(
   for (;;) {
     load.forget()
     const begun = performance.now()
-    await deployment.until(`requests end after ${name}`, async () => load.total >= stretch, backWithinMs)
+    await deployment.until(`requests end after ${name}`, async () => load.total >= stretch)
     if (load.count('200') === load.total) return { afterMs: begun - since, refused }
     refused = refusalsOf(load)
     if (begun - since > backWithinMs) throw new Error(`${backWithinMs} ms after ${name}: ${refused}`)
