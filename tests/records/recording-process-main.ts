@@ -77,7 +77,7 @@ const copies = new RedisCopies({
 const recorder = new QueueRecorder({
   writer: new BatchWriter({ pool: nowhere.pool, ...surroundings }),
   refusals: new RefusalCounts({ pool: nowhere.pool, ...surroundings }),
-  spool: new Spool({ directory: '/nowhere', maxBytes: 0, random: systemRandom, log }),
+  spool: new Spool({ directory: '/nowhere', maxBytes: 0, clock: systemClock, random: systemRandom, log }),
   copies,
   places: 10_000,
   ...surroundings,

@@ -37,7 +37,10 @@ export function recorderOn(pool: pg.Pool, setup: RecorderSetup): TestRecorder {
   } = setup
   const spoolDirectory = setup.spoolDirectory ?? join(temporaryDirectory(), 'spool')
   const writer = new BatchWriter({ pool, clock, log })
-  const spool = new Spool({ directory: spoolDirectory, maxBytes: spoolBytes, random: systemRandom, log })
+  const spool = new Spool({
+    ...{ directory: spoolDirectory, maxBytes: spoolBytes },
+    ...{ clock, random: systemRandom, log },
+  })
   const refusals = new RefusalCounts({ pool, clock, log })
   const recorder = new QueueRecorder({ writer, refusals, spool, copies, places, clock, log })
   return { recorder, writer, spool, spoolDirectory }

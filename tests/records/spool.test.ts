@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate as tick } from 'node:timers/promises'
 import { createLog, nanoUsd, systemClock } from '@latchkey/shared'
 import { connectDatabase } from '@latchkey/shared/database'
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest'
@@ -61,6 +62,12 @@ function filesOf(directory: string): readonly string[] {
   return readdirSync(directory, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.rows'))
     .map((name) => join(directory, name))
+}
+
+/** Until somebody waits for a lock on a table of this database. */
+async function waitedFor({ pool }: TestDatabase): Promise<void> {
+  const waiting = `SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`
+  await expect.poll(async () => (await pool.query(waiting)).rowCount).toBe(1)
 }
 
 async function untilSpooled({ spool }: TestRecorder, rows: number): Promise<void> {
@@ -156,25 +163,29 @@ describe('while the database is away', () => {
     await process.recorder.close(soon())
   })
 
-  test('so do they where it is only slow, before places run out', async () => {
-    // Its clock stands still: nothing ever takes long enough for an outage.
+  test('so do they where it is only slower than requests come, before places run out', async () => {
     const clock = new SteppingClock()
-    const process = recorderOn(database.pool, { places: 40, clock })
-    const slow = await database.pool.connect()
-    try {
-      await slow.query('BEGIN')
-      await slow.query('LOCK TABLE request IN EXCLUSIVE MODE')
-      const all = records(40)
-      recordAll(process.recorder, all)
-      await expect.poll(() => process.recorder.reserve(), { timeout: 10_000 }).toBe(true)
-      process.recorder.release()
-      await slow.query('COMMIT')
-      await expect.poll(() => idsWritten(database.pool), { timeout: 10_000 }).toEqual(ids(all))
-    } finally {
-      slow.release()
+    // Its clock stands still: nothing ever takes long enough for an outage.
+    const { recorder, spool, writer } = recorderOn(database.pool, { places: 4_000, clock })
+    const write = writer.write.bind(writer)
+    const all: RequestRecord[] = []
+    const come = (count: number) => {
+      const some = records(count)
+      all.push(...some)
+      recordAll(recorder, some)
     }
-    await process.recorder.close(clock.monotonic() + 20_000)
-    expect(readdirSync(process.spoolDirectory)).toEqual([])
+    const spilled = vi.spyOn(spool, 'append')
+    // While it takes 500, a thousand come. `recordAll` sees that each finds a place.
+    vi.spyOn(writer, 'write').mockImplementation(async (rows) => {
+      await tick()
+      if (spilled.mock.calls.length === 0) come(1_000)
+      await write(rows)
+    })
+    come(500)
+    await expect.poll(() => spilled.mock.calls.length).toBeGreaterThan(0)
+    await recorder.close(clock.monotonic() + 20_000)
+    expect(await idsWritten(database.pool)).toEqual(ids(all))
+    expect(spool.rows).toBe(0)
   })
 
   test('what reaches the disk after it has reached the database does not stay there', async () => {
@@ -182,13 +193,25 @@ describe('while the database is away', () => {
     const { recorder, spool } = recorderOn(database.pool, { places: 4, clock })
     const append = spool.append.bind(spool)
     const appended = Promise.withResolvers<boolean>()
-    vi.spyOn(spool, 'append').mockImplementationOnce(async (rows) => {
+    const appending = vi.spyOn(spool, 'append').mockImplementationOnce(async (rows) => {
       await expect.poll(() => recorder.queued).toBe(0)
       appended.resolve(append(rows))
       return appended.promise
     })
-    recordAll(recorder, records(4))
-    expect([await appended.promise, spool.rows]).toEqual([true, 3])
+    const slow = await database.pool.connect()
+    try {
+      await slow.query('BEGIN')
+      await slow.query('LOCK TABLE request IN EXCLUSIVE MODE')
+      recordAll(recorder, records(3))
+      await waitedFor(database)
+      clock.step(60_000)
+      recordAll(recorder, records(1))
+      expect(appending).toHaveBeenCalledOnce()
+      await slow.query('COMMIT')
+    } finally {
+      slow.release()
+    }
+    expect([await appended.promise, spool.rows]).toEqual([true, 4])
     await expect.poll(() => spool.rows).toBe(0)
     await recorder.close(clock.monotonic() + 20_000)
     expect(await idsWritten(database.pool)).toHaveLength(4)
@@ -219,31 +242,56 @@ describe('while the database is away', () => {
     expect(await sum()).toBe(8)
   })
 
-  test('a file that can’t be read holds up no other record, and is left for whoever can read it', async () => {
+  test('a file that can’t be read holds up no other record, and is read when it can be', async () => {
     const log = recordLog()
-    const process = start(4, { log })
+    const clock = new SteppingClock()
+    const process = start(20, { log, clock })
+    const { recorder, spool } = process
     await way.cut()
-    const before = records(4)
-    recordAll(process.recorder, before)
+    const before = records(16)
+    recordAll(recorder, before)
+    await untilSpooled(process, 10)
+    const { rows } = spool
+    const [file = ''] = filesOf(process.spoolDirectory)
+    renameSync(file, `${file}.away`)
+    mkdirSync(file)
+    const unusable = log.next('spool.unusable')
+    await way.mend()
+    await unusable
+    expect(log.events).toContainEqual({
+      event: 'spool.unusable',
+      fields: expect.objectContaining({ file, errorCode: 'EISDIR' }),
+    })
+    const after = records(2)
+    recordAll(recorder, after)
+    await expect.poll(() => idsWritten(database.pool)).toEqual(expect.arrayContaining(ids(after)))
+    expect(spool.rows).toBe(rows)
+
+    rmdirSync(file)
+    renameSync(`${file}.away`, file)
+    clock.step(60_000)
+    const last = records(1)
+    recordAll(recorder, last)
+    await expect.poll(() => idsWritten(database.pool)).toEqual(ids([...before, ...after, ...last]))
+    await recorder.close(clock.monotonic() + 20_000)
+    expect(readdirSync(process.spoolDirectory)).toEqual([])
+  })
+
+  test('a file that can’t be read until its process ends is left for the next', async () => {
+    const process = start(4)
+    await way.cut()
+    const all = records(4)
+    recordAll(process.recorder, all)
     await untilSpooled(process, 3)
     const [file = ''] = filesOf(process.spoolDirectory)
     renameSync(file, `${file}.away`)
     mkdirSync(file)
     await way.mend()
-    await expect.poll(() => process.spool.rows, { timeout: 10_000 }).toBe(0)
-    expect(log.events).toContainEqual({
-      event: 'spool.unusable',
-      fields: expect.objectContaining({ file, errorCode: 'EISDIR' }),
-    })
-    const after = records(4)
-    recordAll(process.recorder, after)
     await process.recorder.close(soon())
-    expect(await idsWritten(database.pool)).toEqual(expect.arrayContaining(ids(after)))
-
     rmdirSync(file)
     renameSync(`${file}.away`, file)
     await takeOver(process.spoolDirectory)
-    expect(await idsWritten(database.pool)).toEqual(ids([...before, ...after]))
+    expect(await idsWritten(database.pool)).toEqual(ids(all))
     expect(readdirSync(process.spoolDirectory)).toEqual([])
   })
 

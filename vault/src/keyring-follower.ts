@@ -176,7 +176,7 @@ export class KeyringFollower {
     try {
       const opened = await reopenKeyring(parts, this.#source)
       // Sealed meanwhile, here or by another process: deriving the root key takes long enough.
-      if (opened.sealed || wipes !== this.#wipes) {
+      if (opened.sealed || this.#sealUntold || wipes !== this.#wipes) {
         for (const key of opened.keys) key.bytes.fill(0)
         if (opened.sealed) this.#wipe()
         return

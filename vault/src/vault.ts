@@ -150,7 +150,7 @@ export async function openVault(options: VaultOptions): Promise<Vault> {
     await vault.start()
   } catch (error) {
     // A listener that is left alone reconnects for ever, and keeps the process.
-    await vault.close()
+    await vault.close().catch(() => undefined)
     throw error
   }
   return vault

@@ -137,22 +137,23 @@ export class Leasing {
   async drain(deadline: number): Promise<void> {
     const { book, clock } = this.#options
     for (const waiter of this.#waiters) waiter.decide({ kind: 'unavailable' })
-    const late = sleep(Math.max(0, deadline - clock.monotonic()), 'late' as const, { ref: false })
+    const left = Math.max(0, deadline - clock.monotonic())
+    const late = sleep(left, true, { ref: false })
     // What was granted to those who have left since, or in a reply that was lost, is known after a comparison only.
     this.#reconciling = !book.empty
-    if (await this.#done(late)) {
-      this.#returns.addAll()
-      await this.#done(late)
-    }
+    await this.#done(sleep(left / 2, true, { ref: false }))
+    this.#returns.addAll()
+    await this.#done(late)
     this.#reconciling = false
     this.#returns.clear()
   }
 
-  /** Waits until there is nothing to do; false: it is late before. */
-  async #done(late: Promise<'late'>): Promise<boolean> {
+  /** Waits until there is nothing to do, or it is late. */
+  async #done(late: Promise<boolean>): Promise<void> {
     this.#work()
-    while (this.#working !== null) if ((await Promise.race([this.#working, late])) === 'late') return false
-    return true
+    while (this.#working !== null) {
+      if (await Promise.race([this.#working, late])) return
+    }
   }
 
   #work(): void {
@@ -330,7 +331,7 @@ export class Leasing {
       waiter.decide(refusal)
       return
     }
-    if (!waiter.limited) waiter.limit(times.recallFor, refusal, () => this.#refusals.remember(windows))
+    if (!waiter.limited) waiter.limit(times.recallFor, refusal, () => this.#remember(windows))
     // Who made room since has told so, and tells nobody again.
     waiter.recalled = windows.some((window) => this.#madeRoom.has(window)) ? null : new Set(windows)
     recalls.send(windows, heartbeat.epoch)

@@ -10,8 +10,8 @@ import {
   lockDataDirectory,
 } from '@latchkey/shared'
 import type { BatchWriter } from './batch-writer.ts'
+import { onDisk } from './on-disk.ts'
 import { replaySegment, segmentName } from './spool.ts'
-import { onDisk } from './spool-segment.ts'
 import type { Leftovers } from './take-over.ts'
 
 export interface LeftoverSpoolsOptions {
@@ -37,7 +37,10 @@ export class LeftoverSpools implements Leftovers {
     this.#options = options
   }
 
-  /** Throws what the database throws. What the disk does not let it do is logged, and tried again at the next look. */
+  /**
+   * Throws what the database throws, and where `directory` can't be listed. What else the disk does not let it do is logged, and
+   * tried again at the next look.
+   */
   async replay(): Promise<void> {
     const { directory, clock, log } = this.#options
     let rows = 0
@@ -55,9 +58,10 @@ export class LeftoverSpools implements Leftovers {
 
   async #replaySpool(spool: string): Promise<number> {
     const { writer, log } = this.#options
+    const names = await onDisk(spool, log, () => segments(spool))
     let rows = 0
-    let isEmpty = true
-    for (const name of segments(spool)) {
+    let isEmpty = names !== null
+    for (const name of names ?? []) {
       const written = await replaySegment(join(spool, name), (batch) => writer.write(batch), log)
       if (written === null) isEmpty = false
       else rows += written
@@ -90,7 +94,7 @@ function lockDead(spool: string): DirectoryLock | null {
 
 function spools(directory: string): readonly string[] {
   return entries(directory)
-    .filter((entry) => entry.isDirectory())
+    .filter((entry) => !entry.isFile())
     .map(({ name }) => join(directory, name))
     .toSorted()
 }

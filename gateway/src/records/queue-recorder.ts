@@ -50,6 +50,8 @@ export class QueueRecorder implements Recorder {
   /** Since when the batch that is being written is being written, monotonic. */
   #attemptSince = Number.POSITIVE_INFINITY
   #failing = false
+  /** The spool has refused, and is not asked again before then, monotonic. */
+  #spillsFrom = Number.NEGATIVE_INFINITY
   #deadline = Number.POSITIVE_INFINITY
   readonly #closing = new AbortController()
 
@@ -146,7 +148,7 @@ export class QueueRecorder implements Recorder {
   /** Something is to be written that came too late for the writing before. */
   get #hasMore(): boolean {
     const { refusals, spool } = this.#options
-    return this.#queue.length > 0 || refusals.hasNew || spool.rows > 0
+    return this.#queue.length > 0 || refusals.hasNew || spool.due
   }
 
   async #writeOut(): Promise<void> {
@@ -181,11 +183,14 @@ export class QueueRecorder implements Recorder {
       try {
         this.#attemptSince = clock.monotonic()
         await this.#writeBatch()
-        await refusals.write()
-        if (spool.rows > 0 && !this.#expired) await spool.replay((rows) => this.#write(rows))
+        // Nothing of it is in hand just now, which would only be written twice.
+        if (this.#nearlyFull && this.#spilling === null) await this.#spill(() => this.#nearlyFull)
+        if (spool.due && !this.#expired) await spool.replay((rows) => this.#write(rows))
+        const done = this.#queue.length < batchRows && !spool.due
+        if (done) await refusals.write()
         this.#failing = false
         this.#attemptSince = Number.POSITIVE_INFINITY
-        if (this.#queue.length < batchRows && spool.rows === 0) return
+        if (done) return
         delay = firstRetryMs
       } catch (error) {
         this.#failing = true
@@ -224,26 +229,30 @@ export class QueueRecorder implements Recorder {
   }
 
   #startSpilling(): void {
-    if (!this.#behind) return
-    this.#spilling ??= this.#spill().finally(() => {
+    if (!this.#stalled || this.#options.clock.monotonic() < this.#spillsFrom) return
+    this.#spilling ??= this.#spill(() => this.#crowded && this.#stalled).finally(() => {
       this.#spilling = null
       if (this.#hasMore) this.#schedule()
     })
   }
 
-  /** Moves records to the spool, the oldest first, until there is room again. */
-  async #spill(): Promise<void> {
-    while (this.#queue.length > 0 && this.#crowded && this.#behind) {
+  /** Moves records to the spool, the oldest first, for as long as they are too many. */
+  async #spill(tooMany: () => boolean): Promise<void> {
+    const { clock, spool } = this.#options
+    while (this.#queue.length > 0 && tooMany()) {
       const rows = this.#queue.slice(0, spooledRows)
       const end = this.#head + rows.length
-      if (!(await this.#options.spool.append(rows))) return
+      if (!(await spool.append(rows))) {
+        this.#spillsFrom = clock.monotonic() + firstRetryMs
+        return
+      }
       this.#leave(end)
     }
   }
 
-  /** The database is away, or slower than records come: either way, places are about to run out. */
-  get #behind(): boolean {
-    return this.#stalled || this.#queue.length * 4 >= this.#options.places * 3
+  /** Records come faster than the database takes them. */
+  get #nearlyFull(): boolean {
+    return this.#queue.length * 4 >= this.#options.places * 3
   }
 
   get #stalled(): boolean {

@@ -100,7 +100,7 @@ export class RedisCopies implements CrashCopies {
       this.#renewedAt = clock.monotonic()
       commands.expire(stream, keptSeconds)
     }
-    const errors = await failures(commands.exec(), commands.length)
+    const errors = await errorsOf(commands.exec(), commands.length)
     for (const [at, { rows }] of entries.entries()) {
       this.#unanswered -= rows.length
       if (errors[at] !== null) this.#skipped += rows.length
@@ -118,7 +118,7 @@ export class RedisCopies implements CrashCopies {
 }
 
 /** What went wrong with each of the `count` commands of a pipeline, or null. It rejects as a whole where it could not be sent. */
-async function failures(
+async function errorsOf(
   results: Promise<readonly (readonly [Error | null, unknown])[] | null>,
   count: number,
 ): Promise<readonly unknown[]> {

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { crc32 } from 'node:zlib'
-import { errorCode, errorFields, type Log } from '@latchkey/shared'
+import { errorCode } from '@latchkey/shared'
 import { parseRow, type RecordRow, rowText } from './record-row.ts'
 
 /** A row as a line of a spool: its checksum (CRC-32, eight hexadecimal digits), a space, its JSON. */
@@ -21,20 +21,6 @@ export async function readSegment(file: string): Promise<SpoolSegment> {
   const lines = (await readText(file)).split('\n').filter((line) => line !== '')
   const rows = lines.map(readLine).filter((row) => row !== null)
   return { rows, damaged: lines.length - rows.length }
-}
-
-/** What `work` comes to, or null where the disk does not let it; the log then names `path`. */
-export async function onDisk<Result>(
-  path: string,
-  log: Log,
-  work: () => Result | Promise<Result>,
-): Promise<Result | null> {
-  try {
-    return await work()
-  } catch (error) {
-    log.error('spool.unusable', { file: path, ...errorFields(error) })
-    return null
-  }
 }
 
 async function readText(file: string): Promise<string> {

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs'
 import { type FileHandle, open, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  type Clock,
   type DirectoryLock,
   errorFields,
   type Log,
@@ -9,14 +10,16 @@ import {
   type RandomBytes,
 } from '@latchkey/shared'
 import { batchRows } from './batch-writer.ts'
+import { onDisk } from './on-disk.ts'
 import type { RecordRow } from './record-row.ts'
-import { onDisk, readSegment, spoolLine } from './spool-segment.ts'
+import { readSegment, spoolLine } from './spool-segment.ts'
 
 export interface SpoolOptions {
   /** Holds a directory for each process that has spooled. */
   readonly directory: string
   /** The most that this process keeps. 0: nothing. */
   readonly maxBytes: number
+  readonly clock: Clock
   readonly random: RandomBytes
   readonly log: Log
 }
@@ -25,6 +28,8 @@ interface Segment {
   readonly file: string
   rows: number
   bytes: number
+  /** Monotonic. It is not read before then. */
+  dueAt: number
 }
 
 interface OpenSegment {
@@ -40,9 +45,11 @@ export const segmentName = /^[0-9]{6}\.rows$/
 
 // One is in memory while it is written to Postgres.
 const fullSegmentBytes = 2 ** 20
+/** A file that can't be read or removed is tried again after so long. */
+const lookAgainMs = 60_000
 
 /**
- * Records that wait on the local disk while Postgres is away and memory has run short: files that are only ever
+ * Records that wait on the local disk while Postgres is away or slow and memory has run short: files that are only ever
  * appended to, in a directory that this process has locked for as long as it lives. What is in them when it dies is
  * written by whichever process finds the lock free.
  */
@@ -53,8 +60,6 @@ export class Spool {
   #segments: Segment[] = []
   #open: OpenSegment | null = null
   #made = 0
-  /** A file could not be read or removed, and is not among the segments any more. */
-  #leavesFiles = false
   #failing = false
   #turn: Promise<unknown> = Promise.resolve()
 
@@ -85,30 +90,43 @@ export class Spool {
     return this.#inTurn(() => this.#append(rows))
   }
 
+  /** Whether there is something to replay now. */
+  get due(): boolean {
+    return this.#firstDue() !== undefined
+  }
+
   /**
-   * Writes the oldest file's rows to Postgres and removes it. Throws what `write` throws; then it stays. A file that fails
-   * is left to the next process that looks here, and holds up no other.
+   * Writes the rows of the oldest file that is due to Postgres and removes it. Throws what `write` throws; then it stays.
+   * One that can't be read or removed holds up no other: it is due again in a minute.
    */
   async replay(write: WriteRows): Promise<void> {
-    const [segment] = this.#segments
+    const { clock, log } = this.#options
+    const segment = this.#firstDue()
     if (segment === undefined) return
     // What is appended from here on goes into another file.
     if (this.#open?.segment === segment) await this.#inTurn(() => this.#finish())
-    const rows = await replaySegment(segment.file, write, this.#options.log)
-    this.#segments = this.#segments.filter((other) => other !== segment)
-    if (rows === null) this.#leavesFiles = true
-    else this.#options.log.info('spool.replayed', { rows: segment.rows })
+    const rows = await replaySegment(segment.file, write, log)
+    if (rows === null) segment.dueAt = clock.monotonic() + lookAgainMs
+    else {
+      this.#segments = this.#segments.filter((other) => other !== segment)
+      log.info('spool.replayed', { rows })
+    }
   }
 
   /** Lets go of the directory, and removes it where nothing is left in it. */
   close(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#finish()
-      if (this.#lock !== null && this.#segments.length === 0 && !this.#leavesFiles)
+      if (this.#lock !== null && this.#segments.length === 0)
         await rm(this.#lock.directory, { recursive: true, force: true })
       this.#lock?.release()
       this.#lock = null
     })
+  }
+
+  #firstDue(): Segment | undefined {
+    const now = this.#options.clock.monotonic()
+    return this.#segments.find(({ dueAt }) => dueAt <= now)
   }
 
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {
@@ -119,9 +137,10 @@ export class Spool {
 
   async #append(rows: readonly RecordRow[]): Promise<boolean> {
     const { maxBytes, log } = this.#options
-    const text = rows.map(spoolLine).join('')
+    // A full one is asked again and again, and must not cost more than the question.
+    const text = this.bytes < maxBytes ? rows.map(spoolLine).join('') : ''
     const bytes = Buffer.byteLength(text)
-    if (this.bytes + bytes > maxBytes) {
+    if (this.bytes >= maxBytes || this.bytes + bytes > maxBytes) {
       if (!this.#failing && maxBytes > 0) log.error('spool.full', { bytes: this.bytes })
       this.#failing = true
       return false
@@ -151,7 +170,7 @@ export class Spool {
     const { directory } = this.#lock
     const file = join(directory, `${String(this.#made++).padStart(6, '0')}.rows`)
     const handle = await open(file, 'ax', 0o600)
-    this.#open = { segment: { file, rows: 0, bytes: 0 }, handle }
+    this.#open = { segment: { file, rows: 0, bytes: 0, dueAt: Number.NEGATIVE_INFINITY }, handle }
     this.#segments.push(this.#open.segment)
     await syncDirectory(directory)
     return this.#open

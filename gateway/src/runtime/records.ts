@@ -54,7 +54,13 @@ export function openRecords(
 ): Records {
   const { pool } = database
   const writer = new BatchWriter({ pool, clock, log })
-  const spool = new Spool({ directory: config.spoolDirectory, maxBytes: config.spoolBytes, random, log })
+  const spool = new Spool({
+    directory: config.spoolDirectory,
+    maxBytes: config.spoolBytes,
+    clock,
+    random,
+    log,
+  })
   const places = config.recordQueuePlaces
   const copies = stream === null ? null : new RedisCopies({ ...stream, clock, log })
   const leftoverCopies = stream === null ? null : new LeftoverCopies({ ...stream, pool, writer, log })

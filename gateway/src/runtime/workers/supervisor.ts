@@ -143,11 +143,12 @@ export class Supervisor {
     place.servesSince = null
     place.failure = null
     cluster.setupPrimary({ exec: entry, args: [String(place.number)] })
+    const notForked = (error: unknown) => this.#ended(place, null, { kind: 'not-forked', error })
     let worker: Worker
     try {
       worker = cluster.fork()
     } catch (error) {
-      this.#ended(place, null, { kind: 'not-forked', error })
+      notForked(error)
       return
     }
     // Of signals and messages to one that has just died: its end is heard of anyway.
@@ -157,7 +158,7 @@ export class Supervisor {
       worker.once('error', (error) => {
         // Where files have run out it does not even disconnect, and `node:cluster` would keep it.
         delete cluster.workers?.[worker.id]
-        this.#ended(place, null, { kind: 'not-forked', error })
+        notForked(error)
       })
       return
     }
