@@ -38,8 +38,8 @@ export class LeftoverSpools implements Leftovers {
   }
 
   /**
-   * Throws what the database throws, and where `directory` can't be listed. What else the disk does not let it do is logged, and
-   * tried again at the next look.
+   * Throws what the database throws, and where `directory` can't be listed. What else the disk does not let it do is
+   * logged, and tried again at the next look.
    */
   async replay(): Promise<void> {
     const { directory, clock, log } = this.#options

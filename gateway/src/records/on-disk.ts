@@ -1,6 +1,6 @@
 import { errorFields, type Log } from '@latchkey/shared'
 
-/** What `work` comes to, or null where the disk does not let it; the log then names `path`. */
+/** What `work` on a file or directory of a spool comes to, or null where the disk does not let it; the log then names it. */
 export async function onDisk<Result>(
   path: string,
   log: Log,

@@ -15,6 +15,9 @@ export interface Recorder {
   recordRefusal(record: RequestRecord): void
   /** Counts a refusal of a request whose key is not known. */
   countRefusal(code: string): void
-  /** Writes what is queued, then stops. What can't be written by `deadline` (monotonic ms) is kept where the next start finds it, if it can be. */
+  /**
+   * Writes what is queued, then stops. What can't be written by `deadline` (monotonic ms) is kept where the next start
+   * finds it, if it can be.
+   */
   close(deadline: number): Promise<void>
 }

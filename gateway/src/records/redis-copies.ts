@@ -117,7 +117,10 @@ export class RedisCopies implements CrashCopies {
   }
 }
 
-/** What went wrong with each of the `count` commands of a pipeline, or null. It rejects as a whole where it could not be sent. */
+/**
+ * What went wrong with each of the `count` commands of a pipeline, or null. It rejects as a whole where it could not be
+ * sent.
+ */
 async function errorsOf(
   results: Promise<readonly (readonly [Error | null, unknown])[] | null>,
   count: number,
